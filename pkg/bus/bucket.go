@@ -1,0 +1,145 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+)
+
+// Bucket is a key-value bucket of protobuf values. A key is created once: whoever creates it holds
+// it, and only a delete at the revision that was read lets go of it.
+type Bucket struct {
+	bus *Bus
+	kv  jetstream.KeyValue
+}
+
+// Bucket opens a bucket that Apply has made.
+func (b *Bus) Bucket(ctx context.Context, name string) (*Bucket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bucket, ok := b.buckets[name]; ok {
+		return bucket, nil
+	}
+	kv, err := b.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	b.buckets[name] = &Bucket{bus: b, kv: kv}
+	return b.buckets[name], nil
+}
+
+// Create stores a new key, or returns ErrTaken. After a lost answer the caller reads the key: its
+// value says whose it is.
+func (k *Bucket) Create(ctx context.Context, key string, value proto.Message) error {
+	data, err := proto.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	err = k.bus.call(ctx, "kv.create", func(ctx context.Context) error {
+		_, err := k.kv.Create(ctx, key, data)
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrKeyExists), isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return fmt.Errorf("create %s in %s: %w", key, k.kv.Bucket(), ErrTaken)
+	default:
+		return fmt.Errorf("create %s in %s: %w", key, k.kv.Bucket(), err)
+	}
+}
+
+// Get reads a key into value and returns its revision, or ErrNotFound.
+func (k *Bucket) Get(ctx context.Context, key string, value proto.Message) (revision uint64, err error) {
+	err = k.bus.call(ctx, "kv.get", func(ctx context.Context) error {
+		entry, err := k.kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		revision = entry.Revision()
+		return proto.Unmarshal(entry.Value(), value)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read %s in %s: %w", key, k.kv.Bucket(), err)
+	}
+	return revision, nil
+}
+
+// Delete removes a key that still has the revision that was read. A key that is gone or was
+// written again is ErrSuperseded: it is no longer the caller's.
+func (k *Bucket) Delete(ctx context.Context, key string, revision uint64) error {
+	err := k.bus.call(ctx, "kv.delete", func(ctx context.Context) error {
+		return k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	})
+	switch {
+	case err == nil:
+		return nil
+	case isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return fmt.Errorf("delete %s in %s: %w", key, k.kv.Bucket(), ErrSuperseded)
+	default:
+		return fmt.Errorf("delete %s in %s: %w", key, k.kv.Bucket(), err)
+	}
+}
+
+// Item is one key of a bucket with its undecoded value.
+type Item struct {
+	Key      string
+	Value    []byte
+	Revision uint64
+	// Deleted is set by Watch for a key that was removed; Value is empty then.
+	Deleted bool
+}
+
+// Each calls do with every key that matches the filter, for example "dc1.*" or ">".
+func (k *Bucket) Each(ctx context.Context, filter string, do func(Item) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := errors.New("done")
+	err := k.Watch(ctx, filter, do, func() error { return done })
+	if errors.Is(err, done) {
+		return nil
+	}
+	return err
+}
+
+// Watch calls do with every key that matches, then caughtUp once, then do with every change until
+// ctx ends or one of them returns an error.
+func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, caughtUp func() error) error {
+	w, err := k.kv.Watch(ctx, filter)
+	if err != nil {
+		return fmt.Errorf("watch %s in %s: %w", filter, k.kv.Bucket(), err)
+	}
+	defer func() { _ = w.Stop() }() // the watch ends with its connection anyway
+	ready := false
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("watch %s in %s: %w", filter, k.kv.Bucket(), ctx.Err())
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return fmt.Errorf("watch %s in %s: connection closed", filter, k.kv.Bucket())
+			}
+			if entry == nil {
+				ready = true
+				if err := caughtUp(); err != nil {
+					return err
+				}
+				continue
+			}
+			deleted := entry.Operation() != jetstream.KeyValuePut
+			if deleted && !ready {
+				continue
+			}
+			item := Item{Key: entry.Key(), Value: entry.Value(), Revision: entry.Revision(), Deleted: deleted}
+			if err := do(item); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// ErrFull says that there is no room for another command now.
+var ErrFull = errors.New("the command stream is full")
+
+// SendCommand stores a command. It returns only when the server has it, so that an accepted order
+// is never lost. Sending the same command id again is harmless.
+func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
+	route, ok := chain.RouteOf(cmd.GetKind())
+	if !ok || !ValidRef(cmd.GetRef()) {
+		return fmt.Errorf("command %s for %q cannot be sent: unknown kind or bad ref", cmd.GetId(), cmd.GetRef())
+	}
+	data, err := proto.Marshal(cmd)
+	if err != nil {
+		return fmt.Errorf("encode command %s: %w", cmd.GetId(), err)
+	}
+	msg := nats.NewMsg("cmd.lifecycle." + route.Verb + "." + cmd.GetRef())
+	msg.Data = data
+	msg.Header.Set(jetstream.MsgIDHeader, cmd.GetId())
+	inject(ctx, msg.Header)
+	err = b.call(ctx, "cmd.publish", func(ctx context.Context) error {
+		_, err := b.js.PublishMsg(ctx, msg)
+		return err
+	})
+	switch {
+	case isAPIError(err, errCodeStreamStoreFailed):
+		return fmt.Errorf("send command %s: %w", cmd.GetId(), errors.Join(ErrFull, err))
+	case err != nil:
+		return fmt.Errorf("send command %s: %w", cmd.GetId(), err)
+	}
+	return nil
+}
+
+// errCodeStreamStoreFailed is what a full stream with DiscardNew answers ("maximum messages
+// exceeded"). The client library has no name for it.
+const errCodeStreamStoreFailed jetstream.ErrorCode = 10077
+
+// Commands runs handle for every command until ctx ends. A command is acknowledged once handle has
+// stored what came of it; an error leaves it for another delivery.
+func (b *Bus) Commands(ctx context.Context, handle func(context.Context, *vmlinev1.Command) error) error {
+	return b.consume(ctx, StreamCMD, "lifecycle-cmd", true, func(ctx context.Context, msg jetstream.Msg) verdict {
+		cmd := &vmlinev1.Command{}
+		if err := proto.Unmarshal(msg.Data(), cmd); err != nil {
+			return dead(fmt.Errorf("decode command: %w", err))
+		}
+		if !ValidRef(cmd.GetRef()) || cmd.GetId() == "" {
+			return dead(fmt.Errorf("command %q for %q has no valid id and ref", cmd.GetId(), cmd.GetRef()))
+		}
+		if err := handle(ctx, cmd); err != nil {
+			return again(err)
+		}
+		return ack
+	})
+}

@@ -1,0 +1,85 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrSuperseded says that somebody else wrote the VM's state first. What the caller knew is old;
+// it drops its work.
+var ErrSuperseded = errors.New("superseded by a newer state")
+
+// ErrNotFound says that there is no such VM or key.
+var ErrNotFound = errors.New("not found")
+
+// ErrTaken says that a key exists already.
+var ErrTaken = errors.New("taken")
+
+// NeedsPerson is an error that no repetition can mend. Its three sentences are what the person
+// reads.
+type NeedsPerson struct {
+	// Cause in the words of whoever refused.
+	Cause string
+	// Kept says what was kept safe.
+	Kept string
+	// Next says what the person can do.
+	Next string
+	// Err is the error behind it, if any.
+	Err error
+}
+
+func (e *NeedsPerson) Error() string { return fmt.Sprintf("%s. %s %s", e.Cause, e.Kept, e.Next) }
+
+// Unwrap returns the error behind it.
+func (e *NeedsPerson) Unwrap() error { return e.Err }
+
+// RetryAfter is a transient error whose next attempt should not come before a time span has passed,
+// for example because a lock is known to be held.
+type RetryAfter struct {
+	Err   error
+	After time.Duration
+}
+
+func (e *RetryAfter) Error() string { return e.Err.Error() }
+
+// Unwrap returns the transient error.
+func (e *RetryAfter) Unwrap() error { return e.Err }
+
+// RetryPolicy says how transient errors of steps are retried.
+type RetryPolicy struct {
+	// First delay; it doubles with each attempt. Default 500 ms.
+	First time.Duration
+	// Cap of the delay. Default 1 minute.
+	Cap time.Duration
+	// GiveUp is how long a step may go on failing before a person is asked. Default 1 hour.
+	GiveUp time.Duration
+	// Hold is the longest delay that a worker waits out with the message in hand; a longer one
+	// becomes a tick. Default 10 s.
+	Hold time.Duration
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&p.First, 500 * time.Millisecond}, {&p.Cap, time.Minute}, {&p.GiveUp, time.Hour}, {&p.Hold, 10 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return p
+}
+
+// Delay before the attempt that follows the given number of failed ones: doubled each time, capped.
+func (p RetryPolicy) Delay(failed uint32) time.Duration {
+	d := p.First
+	for range min(failed, 32) - 1 {
+		if d *= 2; d >= p.Cap {
+			return p.Cap
+		}
+	}
+	return min(d, p.Cap)
+}

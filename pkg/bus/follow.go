@@ -1,0 +1,84 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Follow runs handle with the newest state of every VM that changed, until ctx ends. Messages are
+// hints: the state is read when handle is about to run, so a burst of changes may arrive as its
+// last. An error leaves the hint for later deliveries with growing delays.
+func (b *Bus) Follow(ctx context.Context, consumer string, wanted func(Entry) bool, handle func(context.Context, Entry) error) error {
+	return b.consume(ctx, StreamVM, consumer, true, func(ctx context.Context, msg jetstream.Msg) verdict {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return dead(err)
+		}
+		hint, err := decodeEntry(msg.Data(), msg.Headers(), meta.Sequence.Stream, meta.Timestamp)
+		if err != nil {
+			return dead(err)
+		}
+		if !wanted(hint) {
+			return ack
+		}
+		last, err := b.Last(ctx, hint.VM.GetRef())
+		if err == nil {
+			err = handle(ctx, last)
+		}
+		if err != nil {
+			return again(err)
+		}
+		return ack
+	})
+}
+
+// Tail calls show with every change of one VM as it is stored, until ctx ends or show returns
+// false. ref "*" means every VM. It is for people who watch: a reader that is too slow loses some.
+func (b *Bus) Tail(ctx context.Context, ref string, started func(), show func(Entry) bool) error {
+	if ref != "*" && !ValidRef(ref) {
+		return fmt.Errorf("%q cannot be a ref", ref)
+	}
+	msgs := make(chan *nats.Msg, 1024)
+	sub, err := b.nc.ChanSubscribe(TailSubject(ref), msgs)
+	if err != nil {
+		return fmt.Errorf("tail %s: %w", ref, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection anyway
+	if err := b.nc.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("tail %s: %w", ref, err)
+	}
+	started()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case msg := <-msgs:
+			entry, err := tailEntry(msg)
+			if err != nil {
+				return err
+			}
+			if !show(entry) {
+				return nil
+			}
+		}
+	}
+}
+
+// tailEntry decodes a message that the server published again. Its place in the log stands in
+// headers.
+func tailEntry(msg *nats.Msg) (Entry, error) {
+	seq, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return Entry{}, fmt.Errorf("decode the sequence of %s: %w", msg.Subject, err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, msg.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return Entry{}, fmt.Errorf("decode the time of %s: %w", msg.Subject, err)
+	}
+	return decodeEntry(msg.Data, msg.Header, seq, at)
+}

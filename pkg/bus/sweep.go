@@ -1,0 +1,29 @@
+package bus
+
+import (
+	"context"
+
+	"github.com/vmline/vmline/pkg/chain"
+)
+
+// Sweep looks at every VM and has the owner of its next step look again where the step is older
+// than the table allows. It finds the VM whose trigger was lost. A worker that is still busy with
+// that state drops the second trigger.
+func (b *Bus) Sweep(ctx context.Context) error {
+	return b.Each(ctx, func(e Entry) error {
+		step, ok := chain.Next(e.VM)
+		if !ok {
+			return nil
+		}
+		since := e.Time
+		if retry := e.VM.GetRetry(); retry != nil && retry.GetNotBefore().AsTime().After(since) {
+			since = retry.GetNotBefore().AsTime()
+		}
+		if b.now().Sub(since) < step.Deadline {
+			return nil
+		}
+		b.log.Warn("no progress; its owner is asked again", "ref", e.VM.GetRef(), "status", chain.Name(e.VM.GetStatus()),
+			"step", chain.Name(step.To), "owner", step.Owner, "since", since)
+		return b.Retrigger(ctx, step.Owner, e.VM.GetRef(), e.Seq)
+	})
+}

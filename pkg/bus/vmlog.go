@@ -1,0 +1,269 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// Headers of a VM message beside those of JetStream and W3C trace context.
+const (
+	// HeaderOwner names the service that is to act on the message, so that the others need not
+	// decode it. Empty means nobody.
+	HeaderOwner = "Vmline-Owner"
+	// HeaderWrite is unique to one write, so that its writer knows it again after a lost
+	// acknowledgement.
+	HeaderWrite = "Vmline-Write"
+	// HeaderStatus is the local status by name, for people who tail the stream.
+	HeaderStatus = "Vmline-Status"
+)
+
+// refPattern is what a ref may look like: it is a token of a subject.
+var refPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// ValidRef says whether ref can be a VM's key.
+func ValidRef(ref string) bool { return refPattern.MatchString(ref) }
+
+// Subject is the one subject of a VM.
+func Subject(ref string) string { return "vm." + ref }
+
+// TailSubject is where a VM's messages are published again for those who watch.
+func TailSubject(ref string) string { return "tail.vm." + ref }
+
+// Entry is a VM's state and its place in the log.
+type Entry struct {
+	VM *vmlinev1.VM
+	// Seq is the sequence in the stream: the fence of the next write.
+	Seq  uint64
+	Time time.Time
+
+	write string
+}
+
+// Last returns the newest state of a VM, or ErrNotFound. It asks the stream's leader, because a
+// decision to act must not rest on a replica that lags.
+func (b *Bus) Last(ctx context.Context, ref string) (Entry, error) {
+	if !ValidRef(ref) {
+		return Entry{}, fmt.Errorf("%q cannot be a ref: %w", ref, ErrNotFound)
+	}
+	var e Entry
+	err := b.call(ctx, "vm.last", func(ctx context.Context) error {
+		var err error
+		e, err = b.last(ctx, ref)
+		return err
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("read the state of %s: %w", ref, err)
+	}
+	return e, nil
+}
+
+func (b *Bus) last(ctx context.Context, ref string) (Entry, error) {
+	req, err := json.Marshal(map[string]string{"last_by_subj": Subject(ref)})
+	if err != nil {
+		return Entry{}, err
+	}
+	resp, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+StreamVM, req)
+	if err != nil {
+		return Entry{}, err
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq  uint64    `json:"seq"`
+			Hdrs []byte    `json:"hdrs"`
+			Data []byte    `json:"data"`
+			Time time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(resp.Data, &answer); err != nil {
+		return Entry{}, fmt.Errorf("decode the server's answer: %w", err)
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return Entry{}, ErrNotFound
+		}
+		return Entry{}, answer.Error
+	}
+	header, err := nats.DecodeHeadersMsg(answer.Message.Hdrs)
+	if err != nil {
+		return Entry{}, fmt.Errorf("decode headers: %w", err)
+	}
+	return decodeEntry(answer.Message.Data, header, answer.Message.Seq, answer.Message.Time)
+}
+
+func decodeEntry(data []byte, header nats.Header, seq uint64, at time.Time) (Entry, error) {
+	vm := &vmlinev1.VM{}
+	if err := proto.Unmarshal(data, vm); err != nil {
+		return Entry{}, fmt.Errorf("decode VM message %d: %w", seq, err)
+	}
+	return Entry{VM: vm, Seq: seq, Time: at, write: header.Get(HeaderWrite)}, nil
+}
+
+// Append writes the VM's next state if nobody wrote since after, the sequence that the state is
+// built on (0 for a new VM). It returns the new sequence, or ErrSuperseded. A lost acknowledgement
+// is settled by reading what stands last.
+func (b *Bus) Append(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64, error) {
+	vm.UpdatedAt = timestamppb.New(b.now())
+	data, err := proto.Marshal(vm)
+	if err != nil {
+		return 0, fmt.Errorf("encode the state of %s: %w", vm.GetRef(), err)
+	}
+	msg := nats.NewMsg(Subject(vm.GetRef()))
+	msg.Data = data
+	msg.Header.Set(HeaderWrite, b.newID())
+	msg.Header.Set(HeaderStatus, chain.Name(vm.GetStatus()))
+	if step, ok := chain.Next(vm); ok {
+		msg.Header.Set(HeaderOwner, string(step.Owner))
+	}
+	inject(ctx, msg.Header)
+	for {
+		seq, err := b.append(ctx, msg, after)
+		if err == nil {
+			return seq, nil
+		}
+		settled, seq, settleErr := b.settle(ctx, vm.GetRef(), msg.Header.Get(HeaderWrite), after)
+		switch {
+		case settled:
+			return seq, settleErr
+		case ctx.Err() != nil:
+			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), errors.Join(ctx.Err(), err))
+		case !retryable(err):
+			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), err)
+		}
+		if err := b.pause(ctx, appendPause); err != nil {
+			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), err)
+		}
+	}
+}
+
+// appendPause is short: the server was just asked and answered that nothing was written yet.
+const appendPause = 20 * time.Millisecond
+
+func (b *Bus) append(ctx context.Context, msg *nats.Msg, after uint64) (seq uint64, err error) {
+	err = b.call(ctx, "vm.append", func(ctx context.Context) error {
+		ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0))
+		if err == nil {
+			seq = ack.Sequence
+		}
+		return err
+	})
+	return seq, err
+}
+
+// settle reads the last message after a failed write. Codes 10071 and 10164, a time-out and a lost
+// connection all end here, because none of them says whether the write itself was stored.
+func (b *Bus) settle(ctx context.Context, ref, write string, after uint64) (settled bool, seq uint64, err error) {
+	last, err := b.Last(ctx, ref)
+	switch {
+	case errors.Is(err, ErrNotFound) && after == 0:
+		return false, 0, nil
+	case err != nil:
+		return false, 0, err
+	case last.write == write:
+		return true, last.Seq, nil
+	case last.Seq != after:
+		return true, 0, fmt.Errorf("write the state of %s: %w", ref, ErrSuperseded)
+	default:
+		return false, 0, nil
+	}
+}
+
+// retryable says whether a failed write may succeed when it is repeated unchanged.
+func retryable(err error) bool {
+	var api *jetstream.APIError
+	return !errors.As(err, &api) ||
+		isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) ||
+		api.Code >= 500
+}
+
+func (b *Bus) pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// History returns what the log holds of one VM, oldest first.
+func (b *Bus) History(ctx context.Context, ref string) ([]Entry, error) {
+	if !ValidRef(ref) {
+		return nil, fmt.Errorf("%q cannot be a ref: %w", ref, ErrNotFound)
+	}
+	var entries []Entry
+	err := b.scan(ctx, Subject(ref), jetstream.DeliverAllPolicy, func(e Entry) error {
+		entries = append(entries, e)
+		return nil
+	})
+	if err == nil && len(entries) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", ref, err)
+	}
+	return entries, nil
+}
+
+// Each calls do with the newest state of every VM. It ends at the first error of do.
+func (b *Bus) Each(ctx context.Context, do func(Entry) error) error {
+	if err := b.scan(ctx, "vm.*", jetstream.DeliverLastPerSubjectPolicy, do); err != nil {
+		return fmt.Errorf("read all VMs: %w", err)
+	}
+	return nil
+}
+
+func (b *Bus) scan(ctx context.Context, filter string, deliver jetstream.DeliverPolicy, do func(Entry) error) error {
+	cons, err := b.js.OrderedConsumer(ctx, StreamVM, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, DeliverPolicy: deliver, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	info, err := cons.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.NumPending == 0 {
+		return nil
+	}
+	msgs, err := cons.Messages(jetstream.PullMaxMessages(500))
+	if err != nil {
+		return err
+	}
+	defer msgs.Stop()
+	defer context.AfterFunc(ctx, msgs.Stop)()
+	for {
+		msg, err := msgs.Next()
+		if err != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		entry, err := decodeEntry(msg.Data(), msg.Headers(), meta.Sequence.Stream, meta.Timestamp)
+		if err != nil {
+			return err
+		}
+		if err := do(entry); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
