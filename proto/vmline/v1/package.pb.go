@@ -82,8 +82,6 @@ const (
 	Readiness_READINESS_RUNNING Readiness = 1
 	// READINESS_AGENT waits until the guest agent answers.
 	Readiness_READINESS_AGENT Readiness = 2
-	// READINESS_CLOUD_INIT_DONE waits until cloud-init says in the guest that it has finished.
-	Readiness_READINESS_CLOUD_INIT_DONE Readiness = 3
 )
 
 // Enum value maps for Readiness.
@@ -92,13 +90,11 @@ var (
 		0: "READINESS_UNSPECIFIED",
 		1: "READINESS_RUNNING",
 		2: "READINESS_AGENT",
-		3: "READINESS_CLOUD_INIT_DONE",
 	}
 	Readiness_value = map[string]int32{
-		"READINESS_UNSPECIFIED":     0,
-		"READINESS_RUNNING":         1,
-		"READINESS_AGENT":           2,
-		"READINESS_CLOUD_INIT_DONE": 3,
+		"READINESS_UNSPECIFIED": 0,
+		"READINESS_RUNNING":     1,
+		"READINESS_AGENT":       2,
 	}
 )
 
@@ -968,12 +964,11 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"\tCloneType\x12\x1a\n" +
 	"\x16CLONE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLONE_TYPE_LINKED\x10\x01\x12\x13\n" +
-	"\x0fCLONE_TYPE_FULL\x10\x02*q\n" +
+	"\x0fCLONE_TYPE_FULL\x10\x02*R\n" +
 	"\tReadiness\x12\x19\n" +
 	"\x15READINESS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11READINESS_RUNNING\x10\x01\x12\x13\n" +
-	"\x0fREADINESS_AGENT\x10\x02\x12\x1d\n" +
-	"\x19READINESS_CLOUD_INIT_DONE\x10\x03B3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
+	"\x0fREADINESS_AGENT\x10\x02B3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
 
 var (
 	file_vmline_v1_package_proto_rawDescOnce sync.Once

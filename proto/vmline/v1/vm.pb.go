@@ -403,8 +403,6 @@ type VM struct {
 	Retry *Retry `protobuf:"bytes,19,opt,name=retry,proto3" json:"retry,omitempty"`
 	// problem is set while the VM needs attention.
 	Problem *Problem `protobuf:"bytes,20,opt,name=problem,proto3" json:"problem,omitempty"`
-	// cloned says that a clone call may have reached Proxmox for this VMID.
-	Cloned bool `protobuf:"varint,21,opt,name=cloned,proto3" json:"cloned,omitempty"`
 	// template_vmid is the template that was resolved for the clone.
 	TemplateVmid uint32 `protobuf:"varint,22,opt,name=template_vmid,json=templateVmid,proto3" json:"template_vmid,omitempty"`
 	// placement is where the VM is to end up, when it is not the node it was cloned on.
@@ -583,13 +581,6 @@ func (x *VM) GetProblem() *Problem {
 		return x.Problem
 	}
 	return nil
-}
-
-func (x *VM) GetCloned() bool {
-	if x != nil {
-		return x.Cloned
-	}
-	return false
 }
 
 func (x *VM) GetTemplateVmid() uint32 {
@@ -1069,7 +1060,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xdd\x06\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xc5\x06\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1093,8 +1084,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x04task\x18\x11 \x01(\v2\x0f.vmline.v1.TaskR\x04task\x12+\n" +
 	"\acarried\x18\x12 \x03(\x0e2\x11.vmline.v1.StatusR\acarried\x12&\n" +
 	"\x05retry\x18\x13 \x01(\v2\x10.vmline.v1.RetryR\x05retry\x12,\n" +
-	"\aproblem\x18\x14 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12\x16\n" +
-	"\x06cloned\x18\x15 \x01(\bR\x06cloned\x12#\n" +
+	"\aproblem\x18\x14 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12#\n" +
 	"\rtemplate_vmid\x18\x16 \x01(\rR\ftemplateVmid\x12\x1c\n" +
 	"\tplacement\x18\x17 \x01(\tR\tplacement\x12\x1a\n" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\"\xb6\x04\n" +
