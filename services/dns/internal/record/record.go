@@ -1,0 +1,211 @@
+// Package record computes the DNS records that a VM should have.
+package record
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/vmline/vmline/services/dns/internal/zone"
+
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+const (
+	// maxAddresses of one VM get records; the pools give fewer.
+	maxAddresses = 256
+	// maxName is the longest name in text form without the last dot (RFC 1035, section 3.1).
+	maxName = 253
+)
+
+// label is a letter-digit-hyphen label (RFC 1035, section 2.3.1; RFC 1123, section 2.1).
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Records is what should stand in DNS for one VM.
+type Records struct {
+	Mark Mark
+	// Wanted are the RRsets that should stand, marks included.
+	Wanted *vmlinev1.RecordSet
+	// Unwanted are names that the VM may have owned and that should carry nothing of it.
+	Unwanted []string
+	// Notes say in plain words which records were left out and why.
+	Notes []string
+}
+
+// Compute tells which RRsets a VM should have, in which of the zones:
+//
+//	VM            domain  ptr  zone of the name  zone of the address  A, AAAA  PTR
+//	leaves        any     any  any               any                  -        -
+//	no addresses  any     any  any               any                  -        -
+//	stays         empty   no   -                 any                  -        -
+//	stays         empty   yes  -                 any                  - note   - note
+//	stays         given   no   configured        any                  yes      -
+//	stays         given   no   missing           any                  - note   -
+//	stays         given   yes  configured        configured           yes      yes
+//	stays         given   yes  configured        missing              yes      - note
+//	stays         given   yes  missing           configured           - note   yes
+//
+// What is wrong with one name or address never keeps the others from their records.
+func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
+	c := &computation{zones: zones, ttl: vm.GetPackage().GetDns().GetTtl(), sets: map[[2]string]*vmlinev1.RRset{}}
+	c.Mark = Mark{Ref: vm.GetRef(), UID: vm.GetUid()}
+	c.Wanted = &vmlinev1.RecordSet{Ref: vm.GetRef(), Uid: vm.GetUid()}
+	if !tokenPattern.MatchString(c.Mark.Ref) || !tokenPattern.MatchString(c.Mark.UID) {
+		c.note("ref %q and uid %q cannot stand in an ownership mark; the VM gets no records", c.Mark.Ref, c.Mark.UID)
+		return c.Records
+	}
+	c.run(vm)
+	if leaves(vm) {
+		c.Notes = nil // nothing is missed any more
+	}
+	return c.Records
+}
+
+// leaves tells whether the VM is being removed or is gone.
+func leaves(vm *vmlinev1.VM) bool {
+	switch vm.GetStatus() {
+	case vmlinev1.Status_STATUS_TERMINATE, vmlinev1.Status_STATUS_REMOVED,
+		vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED:
+		return true
+	}
+	return vm.GetOperation().GetKind() == vmlinev1.Operation_KIND_TERMINATE
+}
+
+type computation struct {
+	Records
+
+	zones *zone.Set
+	ttl   uint32
+	sets  map[[2]string]*vmlinev1.RRset // by name and type
+}
+
+func (c *computation) note(format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+func (c *computation) run(vm *vmlinev1.VM) {
+	addresses := c.addresses(vm.GetAddresses())
+	if len(addresses) == 0 {
+		return
+	}
+	if c.ttl > zone.MaxTTL {
+		c.note("TTL %d s is longer than DNS allows; the zone's own is used", c.ttl)
+		c.ttl = 0
+	}
+	wanted := !leaves(vm)
+	host := c.host(vm.GetPackage())
+	ptr := wanted && vm.GetPackage().GetDns().GetPtr()
+	if ptr && host == "" {
+		c.note("reverse records are asked for, but there is no host name for them to point to")
+	}
+	c.forward(host, addresses, wanted)
+	for _, a := range addresses {
+		c.reverse(a, host, ptr && host != "")
+	}
+}
+
+// addresses reads the VM's addresses, each once.
+func (c *computation) addresses(list []*vmlinev1.Address) []netip.Addr {
+	if len(list) > maxAddresses {
+		c.note("only the first %d of %d addresses get records", maxAddresses, len(list))
+		list = list[:maxAddresses]
+	}
+	var all []netip.Addr
+	for _, a := range list {
+		ip, err := netip.ParseAddr(a.GetAddress())
+		ip = ip.Unmap()
+		switch {
+		case err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast():
+			c.note("%q is no address that a record can hold", a.GetAddress())
+		case !slices.Contains(all, ip):
+			all = append(all, ip)
+		}
+	}
+	return all
+}
+
+// host is the VM's fully qualified name, or empty when the package names none that is valid.
+func (c *computation) host(p *vmlinev1.Package) string {
+	domain := strings.ToLower(strings.TrimSuffix(p.GetDns().GetDomain(), "."))
+	if domain == "" {
+		return ""
+	}
+	host := strings.ToLower(p.GetName()) + "." + domain
+	if len(markLabel)+len(host) > maxName {
+		c.note("%q is too long for a host name with a mark", host)
+		return ""
+	}
+	for _, l := range strings.Split(host, ".") {
+		if !label.MatchString(l) {
+			c.note("%q is not a host name: label %q is not made of 1 to 63 letters, digits and inner hyphens", host, l)
+			return ""
+		}
+	}
+	return host + "."
+}
+
+func (c *computation) forward(host string, addresses []netip.Addr, wanted bool) {
+	if host == "" {
+		return
+	}
+	z, ok := c.zones.Find(host)
+	switch {
+	case ok && wanted:
+		for _, a := range addresses {
+			c.add(z, host, typeOf(a), a.String())
+		}
+	case ok:
+		c.Unwanted = append(c.Unwanted, host)
+	case wanted:
+		c.note("no zone is configured that holds %s; it gets no A or AAAA records", host)
+	}
+}
+
+func (c *computation) reverse(a netip.Addr, host string, wanted bool) {
+	// The error is for texts that are no addresses.
+	name, _ := dns.ReverseAddr(a.String())
+	z, ok := c.zones.Find(name)
+	switch {
+	case ok && wanted:
+		c.add(z, name, "PTR", host)
+	case ok:
+		c.Unwanted = append(c.Unwanted, name)
+	case wanted:
+		c.note("no zone is configured that holds %s; %s gets no PTR record", name, a)
+	}
+}
+
+func typeOf(a netip.Addr) string {
+	if a.Is4() {
+		return "A"
+	}
+	return "AAAA"
+}
+
+// add puts a value into the RRset of a name and type, and the mark beside a name that is new.
+func (c *computation) add(z zone.Zone, name, rrtype, value string) {
+	c.put(z, name, rrtype, value)
+	if c.sets[[2]string{MarkName(name), "TXT"}] == nil {
+		c.put(z, MarkName(name), "TXT", `"`+c.Mark.Text()+`"`)
+	}
+}
+
+func (c *computation) put(z zone.Zone, name, rrtype, value string) {
+	key := [2]string{name, rrtype}
+	set := c.sets[key]
+	if set == nil {
+		ttl := c.ttl
+		if ttl == 0 {
+			ttl = z.TTL
+		}
+		set = &vmlinev1.RRset{Name: name, Type: rrtype, Ttl: ttl}
+		c.sets[key] = set
+		c.Wanted.Rrsets = append(c.Wanted.Rrsets, set)
+	}
+	set.Values = append(set.Values, value)
+	slices.Sort(set.Values)
+}
