@@ -47,7 +47,7 @@ func (c *Client) backupsOn(ctx context.Context, node, storage string, vmid int) 
 	var list []struct {
 		VolID     string `json:"volid"`
 		VMID      number `json:"vmid"`
-		Protected flag   `json:"protected"`
+		Protected yesNo  `json:"protected"`
 		Size      number `json:"size"`
 		CTime     number `json:"ctime"`
 		Notes     text   `json:"notes"`

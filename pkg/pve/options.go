@@ -22,8 +22,9 @@ func (o Options) Get(key string) (string, bool) {
 	return o[i].Value, true
 }
 
-// Set sets key, in its place or at the end.
+// Set sets key, in its place or at the end. Copies made before keep what they had.
 func (o *Options) Set(key, value string) {
+	*o = slices.Clone(*o)
 	if i := o.index(key); i >= 0 {
 		(*o)[i].Value = value
 		return
@@ -31,9 +32,9 @@ func (o *Options) Set(key, value string) {
 	*o = append(*o, Option{key, value})
 }
 
-// Delete removes key.
+// Delete removes key. Copies made before keep what they had.
 func (o *Options) Delete(key string) {
-	*o = slices.DeleteFunc(*o, func(x Option) bool { return x.Key == key })
+	*o = slices.DeleteFunc(slices.Clone(*o), func(x Option) bool { return x.Key == key })
 }
 
 func (o Options) index(key string) int {

@@ -31,13 +31,13 @@ func (c *Client) Status(ctx context.Context, node string, vmid int) (VMStatus, e
 		Status    string `json:"status"`
 		QMPStatus string `json:"qmpstatus"`
 		Lock      string `json:"lock"`
-		Template  flag   `json:"template"`
-		Agent     flag   `json:"agent"`
+		Template  yesNo  `json:"template"`
+		Agent     yesNo  `json:"agent"`
 		Uptime    number `json:"uptime"`
 		CPUs      number `json:"cpus"`
 		MaxMem    number `json:"maxmem"`
 		HA        struct {
-			Managed flag `json:"managed"`
+			Managed yesNo `json:"managed"`
 		} `json:"ha"`
 	}
 	if err := c.do(ctx, r, &s); err != nil {

@@ -62,7 +62,7 @@ type resource struct {
 	Name       text    `json:"name"`
 	Status     string  `json:"status"`
 	VMID       number  `json:"vmid"`
-	Template   flag    `json:"template"`
+	Template   yesNo   `json:"template"`
 	Lock       string  `json:"lock"`
 	Tags       text    `json:"tags"`
 	Pool       text    `json:"pool"`
@@ -74,7 +74,7 @@ type resource struct {
 	Disk       number  `json:"disk"`
 	Uptime     number  `json:"uptime"`
 	Storage    string  `json:"storage"`
-	Shared     flag    `json:"shared"`
+	Shared     yesNo   `json:"shared"`
 	PluginType string  `json:"plugintype"`
 	Content    string  `json:"content"`
 }

@@ -54,10 +54,10 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// flag takes 1, "1" and true as set; 0, "0", "", false and null as not.
-type flag bool
+// yesNo takes 1, "1" and true as set; 0, "0", "", false and null as not.
+type yesNo bool
 
-func (f *flag) UnmarshalJSON(b []byte) error {
+func (f *yesNo) UnmarshalJSON(b []byte) error {
 	var t text
 	if err := t.UnmarshalJSON(b); err != nil {
 		return err

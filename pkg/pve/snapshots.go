@@ -22,7 +22,7 @@ func (c *Client) Snapshots(ctx context.Context, node string, vmid int) ([]Snapsh
 		Description text   `json:"description"`
 		Parent      text   `json:"parent"`
 		SnapTime    number `json:"snaptime"`
-		VMState     flag   `json:"vmstate"`
+		VMState     yesNo  `json:"vmstate"`
 	}
 	err := c.do(ctx, request{op: vmOp("list the snapshots of", vmid, node), method: http.MethodGet,
 		path: vmPath(node, vmid, "snapshot")}, &list)
