@@ -1,0 +1,137 @@
+package api
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// FromVM returns the VM's state with its package, without secrets.
+func FromVM(vm *vmlinev1.VM) Service {
+	s := Service{
+		Ref: vm.GetRef(), UID: vm.GetUid(), Status: chain.Name(vm.GetStatus()),
+		Event:   enumName(vm.GetEvent().String(), "EVENT_"),
+		Cluster: vm.GetCluster(), Node: vm.GetNode(), VMID: vm.GetVmid(), MAC: vm.GetMac(),
+		Addresses:    make([]Address, 0, len(vm.GetAddresses())),
+		RemoteStatus: enumName(vm.GetRemoteStatus().String(), "REMOTE_STATUS_"), RemoteLock: vm.GetRemoteLock(),
+		Package: FromPackage(vm.GetPackage()), Operation: OperationOf(vm), Problem: fromProblem(vm.GetProblem()),
+		Warnings: vm.GetWarnings(), UpdatedAt: fromTime(vm.GetUpdatedAt()),
+	}
+	for _, a := range vm.GetAddresses() {
+		s.Addresses = append(s.Addresses, Address{
+			Pool: a.GetPool(), Address: a.GetAddress(), PrefixLength: a.GetPrefixLength(), Gateway: a.GetGateway(),
+		})
+	}
+	if r := vm.GetRetry(); r != nil {
+		s.Retry = &Retry{Attempts: r.GetAttempts(), NotBefore: fromTime(r.GetNotBefore()), FirstFailedAt: fromTime(r.GetFirstFailedAt())}
+	}
+	return s
+}
+
+// EventOf returns the change that is stored with a sequence in the VM stream.
+func EventOf(vm *vmlinev1.VM, seq uint64) Event {
+	e := Event{Seq: seq, Service: FromVM(vm)}
+	e.Service.Package = nil
+	return e
+}
+
+// OperationOf returns the VM's present operation.
+func OperationOf(vm *vmlinev1.VM) Operation {
+	op := vm.GetOperation()
+	o := Operation{
+		ID: op.GetId(), ServiceRef: vm.GetRef(), Type: chain.KindName(op.GetKind()), Status: chain.StateName(op.GetState()),
+		CreatedAt: fromTime(op.GetCreatedAt()), FinishedAt: fromTime(op.GetFinishedAt()), RequestedBy: op.GetRequestedBy(),
+		Error: fromProblem(vm.GetProblem()),
+	}
+	o.Steps = steps(o, op)
+	return o
+}
+
+// InterruptedAt returns the operation of a VM's earlier state as it stands now that another one has
+// taken its place.
+func InterruptedAt(vm *vmlinev1.VM, at time.Time) Operation {
+	o := OperationOf(vm)
+	if !o.Ended() || o.Status == StatusParked {
+		o.Status, o.FinishedAt = StatusInterrupted, at
+		o.Steps = steps(o, vm.GetOperation())
+	}
+	return o
+}
+
+// Accepted returns the operation that a stored command will become.
+func Accepted(id, ref string, kind vmlinev1.Operation_Kind) Operation {
+	o := Operation{ID: id, ServiceRef: ref, Type: chain.KindName(kind), Status: StatusAccepted}
+	route, _ := chain.RouteOf(kind)
+	o.Steps = steps(o, &vmlinev1.Operation{Route: route.Statuses})
+	return o
+}
+
+// FromRefusal returns the operation that was not admitted.
+func FromRefusal(r *vmlinev1.Refusal) Operation {
+	at := fromTime(r.GetCreatedAt())
+	return Operation{
+		ID: r.GetOperationId(), ServiceRef: r.GetRef(), Type: chain.KindName(r.GetKind()), Status: StatusRefused,
+		CreatedAt: at, FinishedAt: at, Steps: []Step{}, Error: fromProblem(r.GetProblem()),
+	}
+}
+
+// steps lists the route: what was reached, the step at hand under the operation's own status, and
+// what is still to come.
+func steps(o Operation, op *vmlinev1.Operation) []Step {
+	list := make([]Step, 0, len(op.GetRoute()))
+	started := o.CreatedAt
+	for i, status := range op.GetRoute() {
+		s := Step{Name: chain.Name(status), Owner: owner(status), Status: StepPending}
+		switch {
+		case i < len(op.GetReached()):
+			s.Status, s.StartedAt, s.FinishedAt = StatusSucceeded, started, fromTime(op.GetReached()[i].GetAt())
+			started = s.FinishedAt
+		case o.Status == StatusAccepted:
+		case i == len(op.GetReached()):
+			s.Status, s.StartedAt = o.Status, started
+		case o.Ended() && o.Status != StatusParked:
+			s.Status = StepSkipped
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// owner of the step to a status. The first status of a route is published by admission.
+func owner(status vmlinev1.Status) string {
+	if step, ok := chain.StepTo(status); ok {
+		return string(step.Owner)
+	}
+	return string(chain.Lifecycle)
+}
+
+func fromProblem(p *vmlinev1.Problem) *StepProblem {
+	if p == nil {
+		return nil
+	}
+	s := &StepProblem{Cause: p.GetCause(), Kept: p.GetKept(), Next: p.GetNext(), Since: fromTime(p.GetSince())}
+	if p.GetStep() != vmlinev1.Status_STATUS_UNSPECIFIED {
+		s.Step = chain.Name(p.GetStep())
+	}
+	return s
+}
+
+// enumName is a value of an enum in lower case without its prefix, empty for the unspecified one.
+func enumName(value, prefix string) string {
+	name := strings.ToLower(strings.TrimPrefix(value, prefix))
+	if name == "unspecified" {
+		return ""
+	}
+	return name
+}
+
+func fromTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}

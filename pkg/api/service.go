@@ -1,0 +1,62 @@
+package api
+
+import "time"
+
+// Service is the present state of a billing service's VM.
+type Service struct {
+	Ref string `json:"ref" doc:"<install>-<serviceid>."`
+	UID string `json:"uid" doc:"Tells this VM from every other that had or will have the same ref."`
+	// Status is the local status: the last step completed, for example set_cpu_ram.
+	Status       string       `json:"status" doc:"Local status: the last step completed."`
+	Event        string       `json:"event" doc:"Why the state was written: admitted, reached, recorded, retrying or parked."`
+	Cluster      string       `json:"cluster,omitempty"`
+	Node         string       `json:"node,omitempty" doc:"Node where the VM was last seen, or where it is to be made."`
+	VMID         uint32       `json:"vmid,omitempty"`
+	MAC          string       `json:"mac,omitempty"`
+	Addresses    []Address    `json:"addresses" nullable:"false"`
+	RemoteStatus string       `json:"remote_status,omitempty" doc:"Power state as Proxmox reports it: running or stopped."`
+	RemoteLock   string       `json:"remote_lock,omitempty" doc:"Proxmox's lock, for example backup."`
+	Package      *Package     `json:"package,omitempty" doc:"Without its secrets. Left out in events."`
+	Operation    Operation    `json:"operation" doc:"The last operation."`
+	Problem      *StepProblem `json:"problem,omitempty" doc:"What keeps the VM from going on."`
+	Retry        *Retry       `json:"retry,omitempty" doc:"Set while the present step waits for its next attempt."`
+	Warnings     []string     `json:"warnings,omitempty" doc:"Notes of Proxmox tasks that succeeded with warnings."`
+	UpdatedAt    time.Time    `json:"updated_at"`
+}
+
+// Address is one address given to a VM.
+type Address struct {
+	Pool         string `json:"pool"`
+	Address      string `json:"address"`
+	PrefixLength uint32 `json:"prefix_length" doc:"In bits."`
+	Gateway      string `json:"gateway,omitempty"`
+}
+
+// Retry says when a step is attempted again.
+type Retry struct {
+	Attempts      uint32    `json:"attempts" doc:"Attempts that failed so far in this step."`
+	NotBefore     time.Time `json:"not_before"`
+	FirstFailedAt time.Time `json:"first_failed_at"`
+}
+
+// StepProblem is what keeps a VM from going on, in words for a person.
+type StepProblem struct {
+	Step  string    `json:"step,omitempty" doc:"Status that could not be reached."`
+	Cause string    `json:"cause" doc:"In the words of whoever refused."`
+	Kept  string    `json:"kept,omitempty" doc:"What was kept safe."`
+	Next  string    `json:"next,omitempty" doc:"What a person can do."`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// ServiceList is one page of services, in the order of their refs.
+type ServiceList struct {
+	Items      []Service `json:"items" nullable:"false"`
+	NextCursor string    `json:"next_cursor,omitempty" doc:"Set when there are more: ask again with it as cursor."`
+}
+
+// Event is one change of a VM.
+type Event struct {
+	// Seq is the sequence of the change in the VM stream.
+	Seq     uint64  `json:"seq" doc:"Sequence of the change in the VM stream."`
+	Service Service `json:"service" doc:"State after the change, without the package."`
+}
