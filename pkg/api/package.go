@@ -22,7 +22,7 @@ type Package struct {
 	CloudInit      CloudInit `json:"cloud_init,omitzero" doc:"What the guest is told at its first boot."`
 	DNS            DNS       `json:"dns,omitzero" doc:"Names that the VM gets."`
 	OnBoot         bool      `json:"onboot,omitempty" doc:"Start the VM when its node boots."`
-	Readiness      string    `json:"readiness,omitempty" enum:"running,agent,cloud_init_done" default:"running" doc:"What must be seen before the VM counts as ready."`
+	Readiness      string    `json:"readiness,omitempty" enum:"running,agent" default:"running" doc:"What must be seen before the VM counts as ready."`
 }
 
 // Disk is one virtual disk. A limit of 0 means unlimited.
