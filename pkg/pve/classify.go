@@ -40,7 +40,7 @@ var rules = []rule{
 
 	// A task that Proxmox cannot account for.
 	{text: `^upid: no such task$`, kind: TaskUnknown, source: "PVE::API2::Tasks; recorded"},
-	{codes: []int{taskExit}, text: `^(|unexpected status|unknown|unable to (open file|read tail|extract last line|get last line).*)$`, kind: TaskUnknown, source: "PVE::UPID read_status: the log has no end"},
+	{codes: []int{taskExit}, text: `^(|unexpected status|unknown|unable to (open file - |read tail |extract last line|get last line ).*)$`, kind: TaskUnknown, source: "PVE::UPID read_status: the log has no end"},
 
 	// Locks: the VM's flock, its lock key, a storage's lock, the cluster file system's.
 	{text: `can't lock file '[^']+' - got timeout`, kind: Locked, source: "PVE::Tools lock_file; recorded"},

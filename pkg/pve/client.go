@@ -88,6 +88,9 @@ func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
 		return nil, &Error{Cluster: c.cfg.Name, Op: r.op, Method: r.method, Path: r.path, Kind: Refused,
 			Message: "a name in the path is empty or a dot"}
 	}
+	if c.life.Err() != nil {
+		return nil, c.notSent(r, ErrClosed)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })()

@@ -41,8 +41,8 @@ func ParseNIC(s string) (NIC, error) {
 		}
 		n.Model, n.MAC = n.Model+model, n.MAC+mac
 	}
-	if n.Model == "" {
-		return NIC{}, errors.New("network card: no model")
+	if !nicModels[n.Model] {
+		return NIC{}, fmt.Errorf("network card: %.40q is no model that is known", n.Model)
 	}
 	n.Options.Delete("model")
 	n.Options.Delete("macaddr")
