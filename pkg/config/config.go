@@ -1,0 +1,157 @@
+// Package config reads vmline's one configuration file.
+//
+// A file is refused as a whole, with every problem at once, each with its line, its key and its
+// reason. Secrets never stand in the file: it names files or environment variables that hold them.
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is what an operator can choose. Relative paths in the file are relative to the file.
+type Config struct {
+	// DataDir holds the embedded NATS server's streams and the secrets that are made at the first
+	// start.
+	DataDir   string    `yaml:"data_dir,required"`
+	NATS      NATS      `yaml:"nats"`
+	Redis     Redis     `yaml:"redis"`
+	Gateway   Gateway   `yaml:"gateway"`
+	Clusters  []Cluster `yaml:"clusters"`
+	Pools     []Pool    `yaml:"pools"`
+	DNS       DNS       `yaml:"dns"`
+	Retry     Retry     `yaml:"retry"`
+	Telemetry Telemetry `yaml:"telemetry"`
+	Log       Log       `yaml:"log"`
+}
+
+// NATS says where JetStream is.
+type NATS struct {
+	// URL of one or more servers, separated by commas; empty means a server inside the process.
+	URL string `yaml:"url"`
+	// CredentialsFile and NKeyFile authenticate; at most one is set.
+	CredentialsFile string `yaml:"credentials_file"`
+	NKeyFile        string `yaml:"nkey_file"`
+	// CAFile verifies the server's certificate; empty means the system's authorities.
+	CAFile string `yaml:"ca_file"`
+	// Sync of the embedded server: always means that an acknowledged write is on disk, fast that a
+	// power cut may lose the last ones. Empty means always.
+	Sync string `yaml:"sync" oneof:"always fast"`
+	// Replicas of each stream; 0 means 1.
+	Replicas int `yaml:"replicas"`
+}
+
+// Redis says where the index is. It holds nothing that cannot be built again.
+type Redis struct {
+	// URL is redis://host:port/db or rediss://...; empty means a server inside the process.
+	URL string `yaml:"url"`
+}
+
+// Gateway is the HTTP API.
+type Gateway struct {
+	// Listen is host:port.
+	Listen      string `yaml:"listen"`
+	TLSCertFile string `yaml:"tls_cert_file"`
+	TLSKeyFile  string `yaml:"tls_key_file"`
+	// TokenFile holds the token that callers show; empty means one in the data directory, made at
+	// the first start.
+	TokenFile string `yaml:"token_file"`
+
+	// Certificate is what the two files hold; nil without them.
+	Certificate *tls.Certificate `yaml:"-"`
+}
+
+// Cluster is one Proxmox VE API.
+type Cluster struct {
+	Name string `yaml:"name,required"`
+	// URL is https://host:8006.
+	URL string `yaml:"url,required"`
+	// TokenID is user@realm!id.
+	TokenID         string `yaml:"token_id,required"`
+	TokenSecretFile string `yaml:"token_secret_file"`
+	TokenSecretEnv  string `yaml:"token_secret_env"`
+	CAFile          string `yaml:"ca_file"`
+	// Fingerprint pins the server's certificate: SHA-256, 64 hex digits with or without colons.
+	Fingerprint        string `yaml:"fingerprint"`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
+	// Timeout of one request; 0 means the driver's default.
+	Timeout time.Duration `yaml:"timeout"`
+
+	TokenSecret Secret         `yaml:"-"`
+	RootCAs     *x509.CertPool `yaml:"-"`
+}
+
+// Pool is a range of addresses that machines get.
+type Pool struct {
+	Name string `yaml:"name,required"`
+	// Cluster whose machines get the addresses.
+	Cluster string `yaml:"cluster,required"`
+	Bridge  string `yaml:"bridge,required"`
+	// VLAN tag, 1 to 4094; 0 means none.
+	VLAN    int          `yaml:"vlan"`
+	Prefix  netip.Prefix `yaml:"prefix,required"`
+	Gateway netip.Addr   `yaml:"gateway"`
+	// DNSServers that machines are told.
+	DNSServers []netip.Addr `yaml:"dns_servers"`
+	// First and Last address that may be given; unset means the first and last host of the prefix.
+	First netip.Addr `yaml:"first"`
+	Last  netip.Addr `yaml:"last"`
+	// Exclude are addresses and prefixes that are never given.
+	Exclude []string `yaml:"exclude"`
+}
+
+// DNS says which zones get records. Without zones no records are made.
+type DNS struct {
+	Zones []Zone `yaml:"zones"`
+}
+
+// Zone is one zone and the server that takes its updates (RFC 2136).
+type Zone struct {
+	// Name with or without the trailing dot; Load adds it.
+	Name string `yaml:"name,required"`
+	// Server is host or host:port; Load adds port 53.
+	Server string `yaml:"server,required"`
+	// TSIG signs the updates; nil sends them unsigned.
+	TSIG *TSIG `yaml:"tsig"`
+	// TTL of records in seconds; 0 means the service's default.
+	TTL int `yaml:"ttl"`
+}
+
+// TSIG is a key that a DNS server knows (RFC 8945).
+type TSIG struct {
+	Name string `yaml:"name,required"`
+	// Algorithm is hmac-sha256 when empty.
+	Algorithm  string `yaml:"algorithm" oneof:"hmac-sha1 hmac-sha224 hmac-sha256 hmac-sha384 hmac-sha512"`
+	SecretFile string `yaml:"secret_file"`
+	SecretEnv  string `yaml:"secret_env"`
+
+	// Secret in base64.
+	Secret Secret `yaml:"-"`
+}
+
+// Retry says how failed steps are retried. 0 means the default of package bus.
+type Retry struct {
+	First  time.Duration `yaml:"first"`
+	Cap    time.Duration `yaml:"cap"`
+	GiveUp time.Duration `yaml:"give_up"`
+}
+
+// Telemetry says where traces go.
+type Telemetry struct {
+	// OTLPEndpoint is the http:// or https:// URL of an OpenTelemetry collector; empty means no
+	// traces.
+	OTLPEndpoint string `yaml:"otlp_endpoint"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level slog.Level `yaml:"level"`
+	// Format is text when empty.
+	Format string `yaml:"format" oneof:"text json"`
+}
+
+// Embedded says that NATS runs inside the process.
+func (n NATS) Embedded() bool { return n.URL == "" }
