@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// maxAddresses of one VM get records; the pools give fewer.
-	maxAddresses = 256
+	// maxAddresses of one VM get records. BIND answers SERVFAIL beyond 100 records in one RRset
+	// (max-records-per-type).
+	maxAddresses = 64
 	// maxName is the longest name in text form without the last dot (RFC 1035, section 3.1).
 	maxName = 253
 )
@@ -34,6 +35,16 @@ type Records struct {
 	Unwanted []string
 	// Notes say in plain words which records were left out and why.
 	Notes []string
+}
+
+// Names are all names that matter for the VM, wanted and unwanted, each once.
+func (r Records) Names() []string {
+	names := slices.Clone(r.Unwanted)
+	for _, set := range r.Wanted.GetRrsets() {
+		names = append(names, OwnedName(set.GetName()))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Compute tells which RRsets a VM should have, in which of the zones:

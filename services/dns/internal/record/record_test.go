@@ -103,6 +103,9 @@ func TestCompute(t *testing.T) {
 		{"address twice", all[:2], func(v *vmlinev1.VM) { v.Addresses[1].Address = "::ffff:" + v4 }, []string{forward4, ptr4}, nil, 0},
 		{"two of a kind", all[:2], func(v *vmlinev1.VM) { v.Addresses[1].Address = "192.0.2.4" },
 			[]string{"web1.example.com. 60 A 192.0.2.4,192.0.2.5", ptr4, "4.2.0.192.in-addr.arpa. 60 PTR web1.example.com."}, nil, 0},
+		{"too many addresses", all[:1], func(v *vmlinev1.VM) {
+			v.Package.Dns.Ptr, v.Addresses = false, slices.Repeat([]*vmlinev1.Address{{Address: v4}}, maxAddresses+1)
+		}, []string{forward4}, nil, 1},
 		{"bad ref", all, func(v *vmlinev1.VM) { v.Ref = `a" uid=x` }, nil, nil, 1},
 		{"no uid", all, func(v *vmlinev1.VM) { v.Uid = "" }, nil, nil, 1},
 	}
@@ -126,6 +129,14 @@ func TestComputeMarksEveryName(t *testing.T) {
 	want := []string{`_vmline.web1.example.com. 60 TXT "vmline ref=shop-7 uid=u1"`, `_vmline.` + rev4 + ` 60 TXT "vmline ref=shop-7 uid=u1"`}
 	if !slices.Equal(marks, want) {
 		t.Errorf("marks %q", marks)
+	}
+}
+
+func TestNames(t *testing.T) {
+	v := vm(func(v *vmlinev1.VM) { v.Package.Dns.Ptr = false })
+	got := Compute(v, zones(t, "example.com", "192.in-addr.arpa")).Names()
+	if !slices.Equal(got, []string{rev4, "web1.example.com."}) {
+		t.Errorf("names %q", got)
 	}
 }
 
