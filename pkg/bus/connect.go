@@ -60,6 +60,8 @@ func clientOptions(name string, log *slog.Logger) []nats.Option {
 		// Every user has an inbox prefix of its own, so that none can read another's answers.
 		nats.CustomInboxPrefix("_INBOX_" + name),
 		nats.MaxReconnects(-1),
+		// A server that vanished without a word is noticed within a minute.
+		nats.PingInterval(20 * time.Second),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
 		// Nothing is buffered while the connection is down: what could not be sent is settled by

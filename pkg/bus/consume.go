@@ -29,54 +29,75 @@ const (
 
 var ack = verdict{}
 
-func again(err error) verdict { return verdict{kind: againKind, err: err} }
-func dead(err error) verdict  { return verdict{kind: deadKind, err: err} }
+func dead(err error) verdict { return verdict{kind: deadKind, err: err} }
+
+// again leaves the message for later, unless its error says that later is no better.
+func again(err error) verdict {
+	if errors.Is(err, ErrUnstorable) {
+		return dead(err)
+	}
+	return verdict{kind: againKind, err: err}
+}
+
+// handler decides about one message.
+type handler func(context.Context, jetstream.Msg) verdict
+
+// consumption is one run of a durable consumer's messages through a handler.
+type consumption struct {
+	bus     *Bus
+	name    string
+	ackWait time.Duration
+	handle  handler
+	// closed is closed once the server hands this process no more messages.
+	closed <-chan struct{}
+}
 
 // consume hands the messages of a durable consumer to handle until ctx ends, and returns when the
-// last handler has. With concurrent set every message gets a goroutine; the consumer's
-// MaxAckPending bounds how many there are. A handler that works on is known to be alive: the
-// server hears of it three times within AckWait.
-func (b *Bus) consume(ctx context.Context, stream, name string, concurrent bool, handle func(context.Context, jetstream.Msg) verdict) error {
+// last handler has. Every message gets a goroutine; the consumer's MaxAckPending bounds how many
+// there are.
+func (b *Bus) consume(ctx context.Context, stream, name string, handle handler) error {
 	cons, err := b.consumer(ctx, stream, name)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	closed := make(chan struct{})
+	c := &consumption{bus: b, name: name, ackWait: cons.CachedInfo().Config.AckWait, handle: handle, closed: closed}
 	var working sync.WaitGroup
-	run := func(msg jetstream.Msg) {
-		defer working.Done()
-		b.deliver(ctx, name, msg, handle)
-	}
-	sub, err := cons.Consume(func(msg jetstream.Msg) {
-		if ctx.Err() != nil {
-			return
-		}
-		working.Add(1)
-		if concurrent {
-			go run(msg)
-		} else {
-			run(msg)
-		}
-	}, jetstream.PullMaxMessages(500), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		b.log.Debug("consumer", "stream", stream, "consumer", name, "error", err)
-	}))
+	sub, err := cons.Consume(
+		func(msg jetstream.Msg) { working.Go(func() { c.deliver(ctx, msg) }) },
+		jetstream.PullMaxMessages(500),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			b.log.Info("consumer", "stream", stream, "consumer", name, "error", err)
+		}))
 	if err != nil {
 		return fmt.Errorf("consume %s of %s: %w", name, stream, err)
 	}
+	// Asked for once and early: asked for after Stop, it may be closed while a message is still
+	// being handed over.
+	subClosed := sub.Closed()
 	select {
 	case <-ctx.Done():
-	case <-sub.Closed():
+	case <-subClosed:
 	}
 	lost := ctx.Err() == nil
 	cancel()
 	sub.Stop()
-	<-sub.Closed()
+	<-subClosed
+	close(closed)
 	working.Wait()
 	if lost {
-		return fmt.Errorf("consumer %s of %s is gone; run vmline apply", name, stream)
+		return b.lost(stream, name)
 	}
 	return nil
+}
+
+func (b *Bus) lost(stream, name string) error {
+	if b.nc.IsClosed() {
+		return fmt.Errorf("consume %s of %s: the connection to NATS was closed", name, stream)
+	}
+	return fmt.Errorf("consumer %s of %s is gone; run vmline apply", name, stream)
 }
 
 // consumer looks a consumer up, patiently: a service may start before the server does.
@@ -86,33 +107,39 @@ func (b *Bus) consumer(ctx context.Context, stream, name string) (jetstream.Cons
 		if err == nil {
 			return cons, nil
 		}
-		b.log.Warn("waiting for the consumer", "stream", stream, "consumer", name, "error", err)
+		if ctx.Err() == nil {
+			b.log.Warn("waiting for the consumer", "stream", stream, "consumer", name, "error", err)
+		}
 		if err := b.pause(ctx, wait); err != nil {
 			return nil, fmt.Errorf("find consumer %s of %s: %w", name, stream, err)
 		}
 	}
 }
 
-func (b *Bus) deliver(ctx context.Context, consumer string, msg jetstream.Msg, handle func(context.Context, jetstream.Msg) verdict) {
-	defer b.heartbeat(msg)()
-	v := b.guard(extract(ctx, msg.Headers()), msg, handle)
+func (c *consumption) deliver(ctx context.Context, msg jetstream.Msg) {
+	defer c.heartbeat(msg)()
+	v := c.guard(extract(ctx, msg.Headers()), msg)
 	switch {
 	case v.kind == ackKind:
-		b.acknowledge(ctx, consumer, msg)
+		c.acknowledge(ctx, msg)
 	case ctx.Err() != nil:
-		// Stopping: what is not acknowledged is delivered again.
+		// Given back only once this process asks for no more: it would come back at once, and
+		// each time would cost one of its deliveries.
+		<-c.closed
 		_ = msg.Nak() // if this is lost, AckWait does the same
 	case v.kind == againKind:
-		b.log.Warn("message is delivered again later", "consumer", consumer, "subject", msg.Subject(), "error", v.err)
-		_ = msg.NakWithDelay(b.redeliveryDelay(msg)) // if this is lost, AckWait does the same
+		if v.err != nil {
+			c.bus.log.Warn("message is delivered again later", "consumer", c.name, "subject", msg.Subject(), "error", v.err)
+		}
+		_ = msg.NakWithDelay(redeliveryDelay(msg)) // if this is lost, AckWait does the same
 	default:
-		b.bury(ctx, consumer, msg, v.err)
+		c.bus.bury(ctx, c.name, msg, v.err)
 	}
 }
 
 // heartbeat tells the server three times within AckWait that the message is being worked on. A beat
 // that is lost is made up by the next; without any, the message comes again.
-func (b *Bus) heartbeat(msg jetstream.Msg) (stop func()) {
+func (c *consumption) heartbeat(msg jetstream.Msg) (stop func()) {
 	var (
 		mu      sync.Mutex
 		stopped bool
@@ -120,12 +147,12 @@ func (b *Bus) heartbeat(msg jetstream.Msg) (stop func()) {
 	)
 	mu.Lock()
 	defer mu.Unlock()
-	timer = time.AfterFunc(b.ackWait/3, func() {
+	timer = time.AfterFunc(c.ackWait/3, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if !stopped {
 			_ = msg.InProgress()
-			timer.Reset(b.ackWait / 3)
+			timer.Reset(c.ackWait / 3)
 		}
 	})
 	return func() {
@@ -136,27 +163,31 @@ func (b *Bus) heartbeat(msg jetstream.Msg) (stop func()) {
 	}
 }
 
-// guard turns a panic of one handler into a dead letter instead of the end of the process.
-func (b *Bus) guard(ctx context.Context, msg jetstream.Msg, handle func(context.Context, jetstream.Msg) verdict) (v verdict) {
+// guard starts no handler after the end, and turns a panic of one handler into a dead letter
+// instead of the end of the process.
+func (c *consumption) guard(ctx context.Context, msg jetstream.Msg) (v verdict) {
+	if ctx.Err() != nil {
+		return again(ctx.Err())
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			b.log.Error("handler panicked", "subject", msg.Subject(), "panic", p, "stack", string(debug.Stack()))
+			c.bus.log.Error("handler panicked", "subject", msg.Subject(), "panic", p, "stack", string(debug.Stack()))
 			v = dead(fmt.Errorf("handler panicked: %v", p))
 		}
 	}()
-	return handle(ctx, msg)
+	return c.handle(ctx, msg)
 }
 
-func (b *Bus) acknowledge(ctx context.Context, consumer string, msg jetstream.Msg) {
-	err := b.call(context.WithoutCancel(ctx), "msg.ack", func(context.Context) error { return msg.Ack() })
-	if err != nil && !errors.Is(err, context.Canceled) {
-		b.log.Debug("acknowledgement lost; the message comes again and is recognised", "consumer", consumer, "error", err)
+func (c *consumption) acknowledge(ctx context.Context, msg jetstream.Msg) {
+	err := c.bus.call(context.WithoutCancel(ctx), "msg.ack", func(context.Context) error { return msg.Ack() })
+	if err != nil {
+		c.bus.log.Debug("acknowledgement lost; the message comes again and is recognised", "consumer", c.name, "error", err)
 	}
 }
 
 // redeliveryDelay grows with the deliveries, up to 30 s: such a message holds one of the places
 // that bound the work in flight.
-func (b *Bus) redeliveryDelay(msg jetstream.Msg) time.Duration {
+func redeliveryDelay(msg jetstream.Msg) time.Duration {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return time.Second

@@ -19,7 +19,7 @@ const maxDeadPayload = 256 << 10
 // consumer.
 func (b *Bus) bury(ctx context.Context, consumer string, msg jetstream.Msg, cause error) {
 	letter := &vmlinev1.DeadLetter{
-		Subject: msg.Subject(), Consumer: consumer, Payload: msg.Data(), Error: cause.Error(),
+		Subject: msg.Subject(), Consumer: consumer, Payload: msg.Data(), Error: plain(cause.Error()),
 		Retry: fmt.Sprintf("publish the payload on %s again", msg.Subject()),
 	}
 	if meta, err := msg.Metadata(); err == nil {
@@ -30,10 +30,10 @@ func (b *Bus) bury(ctx context.Context, consumer string, msg jetstream.Msg, caus
 	}
 	if err := b.DeadLetter(ctx, letter); err != nil {
 		b.log.Error("cannot store a dead letter; the message is delivered again", "subject", msg.Subject(), "error", err)
-		_ = msg.NakWithDelay(b.redeliveryDelay(msg)) // if this is lost, AckWait does the same
+		_ = msg.NakWithDelay(redeliveryDelay(msg)) // if this is lost, AckWait does the same
 		return
 	}
-	if err := msg.TermWithReason(cause.Error()); err != nil {
+	if err := msg.TermWithReason(singleLine(cause.Error())); err != nil {
 		b.log.Warn("cannot end a dead message; it will be buried again", "subject", msg.Subject(), "error", err)
 	}
 }
@@ -66,7 +66,7 @@ func (b *Bus) DeadLetter(ctx context.Context, letter *vmlinev1.DeadLetter) error
 
 // singleLine makes a text fit for a header.
 func singleLine(s string) string {
-	out := []rune(s)
+	out := []rune(plain(s))
 	for i, r := range out {
 		if r < ' ' {
 			out[i] = ' '

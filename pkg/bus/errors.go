@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,10 @@ var ErrNotFound = errors.New("not found")
 
 // ErrTaken says that a key exists already.
 var ErrTaken = errors.New("taken")
+
+// ErrUnstorable says that a message can never be stored as it is: it is too large, or not text where
+// text must be. Repeating it is of no use.
+var ErrUnstorable = errors.New("cannot be stored")
 
 // NeedsPerson is an error that no repetition can mend. Its three sentences are what the person
 // reads.
@@ -34,8 +39,8 @@ func (e *NeedsPerson) Error() string { return fmt.Sprintf("%s. %s %s", e.Cause, 
 // Unwrap returns the error behind it.
 func (e *NeedsPerson) Unwrap() error { return e.Err }
 
-// RetryAfter is a transient error whose next attempt should not come before a time span has passed,
-// for example because a lock is known to be held.
+// RetryAfter is a transient error that says itself when the next attempt is to come, for example
+// because a lock is known to be held. A span shorter than the policy's first delay becomes that.
 type RetryAfter struct {
 	Err   error
 	After time.Duration
@@ -71,6 +76,14 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 		}
 	}
 	return p
+}
+
+// maxText bounds what is kept of an error's text, in bytes. A server may answer with a whole page.
+const maxText = 4 << 10
+
+// plain makes a text of unknown origin fit to be stored: valid UTF-8 of bounded length.
+func plain(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxText)], "\uFFFD")
 }
 
 // Delay before the attempt that follows the given number of failed ones: doubled each time, capped.

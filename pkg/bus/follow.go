@@ -3,7 +3,9 @@ package bus
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,9 +14,12 @@ import (
 
 // Follow runs handle with the newest state of every VM that changed, until ctx ends. Messages are
 // hints: the state is read when handle is about to run, so a burst of changes may arrive as its
-// last. An error leaves the hint for later deliveries with growing delays.
+// last. In one process handle never runs twice at once for one VM, so an older state cannot
+// overtake a newer one. An error leaves the hint for later deliveries with growing delays.
 func (b *Bus) Follow(ctx context.Context, consumer string, wanted func(Entry) bool, handle func(context.Context, Entry) error) error {
-	return b.consume(ctx, StreamVM, consumer, true, func(ctx context.Context, msg jetstream.Msg) verdict {
+	var turns [256]sync.Mutex // a VM has one of them, which others may share
+	seed := maphash.MakeSeed()
+	return b.consume(ctx, StreamVM, consumer, func(ctx context.Context, msg jetstream.Msg) verdict {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return dead(err)
@@ -26,6 +31,9 @@ func (b *Bus) Follow(ctx context.Context, consumer string, wanted func(Entry) bo
 		if !wanted(hint) {
 			return ack
 		}
+		turn := &turns[maphash.String(seed, msg.Subject())%uint64(len(turns))]
+		turn.Lock()
+		defer turn.Unlock()
 		last, err := b.Last(ctx, hint.VM.GetRef())
 		if err == nil {
 			err = handle(ctx, last)

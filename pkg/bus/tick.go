@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -82,9 +83,15 @@ func (b *Bus) Retrigger(ctx context.Context, owner chain.Service, ref string, se
 }
 
 // Ticks runs the handlers of a service's recurring ticks until ctx ends. Handlers are keyed by the
-// tick's name, for example TickDNSSync. An error is logged: the next tick comes anyway.
+// tick's name, for example TickDNSSync. A handler never runs beside itself in one process: a tick
+// that finds it running is dropped. An error is logged: the next tick comes anyway. retry, which may
+// be nil, gets the retry ticks; its error brings the tick back later.
 func (b *Bus) Ticks(ctx context.Context, owner chain.Service, handlers map[string]func(context.Context) error, retry func(context.Context, string, uint64) error) error {
-	return b.consume(ctx, StreamTICK, string(owner)+"-tick", true, func(ctx context.Context, msg jetstream.Msg) verdict {
+	running := make(map[string]*sync.Mutex, len(handlers))
+	for name := range handlers {
+		running[name] = &sync.Mutex{}
+	}
+	return b.consume(ctx, StreamTICK, string(owner)+"-tick", func(ctx context.Context, msg jetstream.Msg) verdict {
 		name := strings.TrimPrefix(msg.Subject(), "tick.")
 		if ref, ok := strings.CutPrefix(name, string(owner)+".retry."); ok && retry != nil && len(msg.Data()) == 8 {
 			if err := retry(ctx, ref, binary.BigEndian.Uint64(msg.Data())); err != nil {
@@ -93,12 +100,14 @@ func (b *Bus) Ticks(ctx context.Context, owner chain.Service, handlers map[strin
 			return ack
 		}
 		handler, ok := handlers[name]
-		if !ok {
+		switch {
+		case !ok:
 			b.log.Error("tick without a handler", "tick", name)
-			return ack
-		}
-		if err := handler(ctx); err != nil && ctx.Err() == nil {
-			b.log.Error("tick failed; the next one tries again", "tick", name, "error", err)
+		case running[name].TryLock():
+			defer running[name].Unlock()
+			if err := handler(ctx); err != nil && ctx.Err() == nil {
+				b.log.Error("tick failed; the next one tries again", "tick", name, "error", err)
+			}
 		}
 		return ack
 	})

@@ -108,7 +108,7 @@ var Consumers = []Consumer{
 	stepConsumer(chain.Lifecycle),
 	{
 		Stream:   StreamVM,
-		Config:   durable("dns", "vm.*", 1000),
+		Config:   newest(durable("dns", "vm.*", 1000)),
 		Contract: "after the records of the VM's newest state are on the DNS server",
 	},
 	{
@@ -132,7 +132,7 @@ var Buckets = []jetstream.KeyValueConfig{
 func stepConsumer(owner chain.Service) Consumer {
 	return Consumer{
 		Stream:   StreamVM,
-		Config:   durable(string(owner), "vm.*", inFlight),
+		Config:   newest(durable(string(owner), "vm.*", inFlight)),
 		Contract: "after the step's result is stored behind the fence, or the message was another's",
 	}
 }
@@ -150,6 +150,13 @@ func durable(name, filter string, maxAckPending int) jetstream.ConsumerConfig {
 		Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: defaultAckWait, MaxAckPending: maxAckPending, MaxDeliver: deliveries,
 	}
+}
+
+// newest has a consumer that is made again start with every VM's newest state instead of with the
+// whole log.
+func newest(c jetstream.ConsumerConfig) jetstream.ConsumerConfig {
+	c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	return c
 }
 
 // Apply makes the server have exactly these streams, consumers, buckets and recurring ticks, with

@@ -70,7 +70,12 @@ func (b *Bus) Last(ctx context.Context, ref string) (Entry, error) {
 }
 
 func (b *Bus) last(ctx context.Context, ref string) (Entry, error) {
-	req, err := json.Marshal(map[string]string{"last_by_subj": Subject(ref)})
+	return b.get(ctx, map[string]any{"last_by_subj": Subject(ref)})
+}
+
+// get asks the stream's leader for one message. The client library would ask any replica.
+func (b *Bus) get(ctx context.Context, query map[string]any) (Entry, error) {
+	req, err := json.Marshal(query)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -112,23 +117,23 @@ func decodeEntry(data []byte, header nats.Header, seq uint64, at time.Time) (Ent
 }
 
 // Append writes the VM's next state if nobody wrote since after, the sequence that the state is
-// built on (0 for a new VM). It returns the new sequence, or ErrSuperseded. A lost acknowledgement
-// is settled by reading what stands last.
+// built on (0 for a new VM). It returns the new sequence, ErrSuperseded, or ErrUnstorable. A lost
+// acknowledgement is settled by reading what stands last; while the server cannot be asked, Append
+// goes on until ctx ends.
 func (b *Bus) Append(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64, error) {
-	vm.UpdatedAt = timestamppb.New(b.now())
-	data, err := proto.Marshal(vm)
+	seq, err := b.fence(ctx, vm, after)
 	if err != nil {
-		return 0, fmt.Errorf("encode the state of %s: %w", vm.GetRef(), err)
+		return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), err)
 	}
-	msg := nats.NewMsg(Subject(vm.GetRef()))
-	msg.Data = data
-	msg.Header.Set(HeaderWrite, b.newID())
-	msg.Header.Set(HeaderStatus, chain.Name(vm.GetStatus()))
-	if step, ok := chain.Next(vm); ok {
-		msg.Header.Set(HeaderOwner, string(step.Owner))
+	return seq, nil
+}
+
+func (b *Bus) fence(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64, error) {
+	msg, err := b.encode(ctx, vm)
+	if err != nil {
+		return 0, err
 	}
-	inject(ctx, msg.Header)
-	for {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		seq, err := b.append(ctx, msg, after)
 		if err == nil {
 			return seq, nil
@@ -138,18 +143,48 @@ func (b *Bus) Append(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64
 		case settled:
 			return seq, settleErr
 		case ctx.Err() != nil:
-			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), errors.Join(ctx.Err(), err))
+			return 0, errors.Join(ctx.Err(), err)
+		case errors.Is(err, nats.ErrMaxPayload), isAPIError(err, errCodeTooLarge):
+			return 0, errors.Join(ErrUnstorable, err)
 		case !retryable(err):
-			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), err)
+			return 0, err
 		}
-		if err := b.pause(ctx, appendPause); err != nil {
-			return 0, fmt.Errorf("write the state of %s: %w", vm.GetRef(), err)
+		if b.pause(ctx, pause) != nil {
+			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
 }
 
-// appendPause is short: the server was just asked and answered that nothing was written yet.
-const appendPause = 20 * time.Millisecond
+// The pauses between attempts of one write start short, because the server was just asked and
+// answered that nothing was written yet, and grow in case it cannot be asked.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// errCodeTooLarge is the answer to a message over the stream's MaxMsgSize. The client library has
+// no name for it.
+const errCodeTooLarge jetstream.ErrorCode = 10054
+
+func (b *Bus) encode(ctx context.Context, vm *vmlinev1.VM) (*nats.Msg, error) {
+	if !ValidRef(vm.GetRef()) {
+		return nil, fmt.Errorf("%q cannot be a ref: %w", vm.GetRef(), ErrUnstorable)
+	}
+	vm.UpdatedAt = timestamppb.New(b.now())
+	data, err := proto.Marshal(vm)
+	if err != nil {
+		return nil, errors.Join(ErrUnstorable, err)
+	}
+	msg := nats.NewMsg(Subject(vm.GetRef()))
+	msg.Data = data
+	msg.Header.Set(HeaderWrite, b.newID())
+	msg.Header.Set(HeaderStatus, chain.Name(vm.GetStatus()))
+	if step, ok := chain.Next(vm); ok {
+		msg.Header.Set(HeaderOwner, string(step.Owner))
+	}
+	inject(ctx, msg.Header)
+	return msg, nil
+}
 
 func (b *Bus) append(ctx context.Context, msg *nats.Msg, after uint64) (seq uint64, err error) {
 	err = b.call(ctx, "vm.append", func(ctx context.Context) error {
@@ -174,18 +209,21 @@ func (b *Bus) settle(ctx context.Context, ref, write string, after uint64) (sett
 	case last.write == write:
 		return true, last.Seq, nil
 	case last.Seq != after:
-		return true, 0, fmt.Errorf("write the state of %s: %w", ref, ErrSuperseded)
+		return true, 0, ErrSuperseded
 	default:
 		return false, 0, nil
 	}
 }
 
-// retryable says whether a failed write may succeed when it is repeated unchanged.
+// retryable says whether a failed write may succeed when it is repeated unchanged: it met another
+// write in flight, the server had trouble, or there was no answer.
 func retryable(err error) bool {
 	var api *jetstream.APIError
-	return !errors.As(err, &api) ||
-		isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) ||
-		api.Code >= 500
+	if !errors.As(err, &api) {
+		return !errors.Is(err, nats.ErrConnectionClosed)
+	}
+	return api.Code >= 500 ||
+		isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 func (b *Bus) pause(ctx context.Context, d time.Duration) error {
@@ -196,74 +234,5 @@ func (b *Bus) pause(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	case <-timer.C:
 		return nil
-	}
-}
-
-// History returns what the log holds of one VM, oldest first.
-func (b *Bus) History(ctx context.Context, ref string) ([]Entry, error) {
-	if !ValidRef(ref) {
-		return nil, fmt.Errorf("%q cannot be a ref: %w", ref, ErrNotFound)
-	}
-	var entries []Entry
-	err := b.scan(ctx, Subject(ref), jetstream.DeliverAllPolicy, func(e Entry) error {
-		entries = append(entries, e)
-		return nil
-	})
-	if err == nil && len(entries) == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the history of %s: %w", ref, err)
-	}
-	return entries, nil
-}
-
-// Each calls do with the newest state of every VM. It ends at the first error of do.
-func (b *Bus) Each(ctx context.Context, do func(Entry) error) error {
-	if err := b.scan(ctx, "vm.*", jetstream.DeliverLastPerSubjectPolicy, do); err != nil {
-		return fmt.Errorf("read all VMs: %w", err)
-	}
-	return nil
-}
-
-func (b *Bus) scan(ctx context.Context, filter string, deliver jetstream.DeliverPolicy, do func(Entry) error) error {
-	cons, err := b.js.OrderedConsumer(ctx, StreamVM, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{filter}, DeliverPolicy: deliver, InactiveThreshold: time.Minute,
-	})
-	if err != nil {
-		return err
-	}
-	info, err := cons.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if info.NumPending == 0 {
-		return nil
-	}
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(500))
-	if err != nil {
-		return err
-	}
-	defer msgs.Stop()
-	defer context.AfterFunc(ctx, msgs.Stop)()
-	for {
-		msg, err := msgs.Next()
-		if err != nil {
-			return errors.Join(ctx.Err(), err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return err
-		}
-		entry, err := decodeEntry(msg.Data(), msg.Headers(), meta.Sequence.Stream, meta.Timestamp)
-		if err != nil {
-			return err
-		}
-		if err := do(entry); err != nil {
-			return err
-		}
-		if meta.NumPending == 0 {
-			return nil
-		}
 	}
 }

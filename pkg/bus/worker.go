@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -93,12 +92,20 @@ func (b *Bus) NewWorker(owner chain.Service, steps map[vmlinev1.Status]StepFunc)
 
 // Run consumes the owner's triggers until ctx ends.
 func (w *Worker) Run(ctx context.Context) error {
-	return w.bus.consume(ctx, StreamVM, string(w.owner), true, w.handle)
+	return w.bus.consume(ctx, StreamVM, string(w.owner), w.handle)
 }
+
+// stale is the age from which on a trigger may well have been answered by somebody else: it waited
+// in a queue, or its consumer was made again.
+const stale = 5 * time.Second
 
 // Retry runs the step of a VM whose state still has the sequence seq. It is the handler of retry
 // ticks.
 func (w *Worker) Retry(ctx context.Context, ref string, seq uint64) error {
+	if !w.begin(ref, seq) {
+		return nil
+	}
+	defer w.end(ref, seq)
 	last, err := w.bus.Last(ctx, ref)
 	if errors.Is(err, ErrNotFound) {
 		return nil
@@ -124,7 +131,12 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) verdict {
 	if err != nil {
 		return dead(err)
 	}
-	if meta.NumDelivered > 1 {
+	if !w.begin(entry.VM.GetRef(), entry.Seq) {
+		// Kept until it is settled, in case the work that goes on does not come to its end.
+		return again(nil)
+	}
+	defer w.end(entry.VM.GetRef(), entry.Seq)
+	if meta.NumDelivered > 1 || w.bus.now().Sub(entry.Time) > stale {
 		// It was worked on before, perhaps to the end: what stands last decides.
 		last, err := w.bus.Last(ctx, entry.VM.GetRef())
 		if err != nil {
@@ -144,10 +156,9 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) verdict {
 // could be stored.
 func (w *Worker) work(ctx context.Context, e Entry) error {
 	step, ok := chain.Next(e.VM)
-	if !ok || step.Owner != w.owner || !w.begin(e) {
+	if !ok || step.Owner != w.owner {
 		return nil
 	}
-	defer w.end(e)
 	due, err := w.await(ctx, e)
 	if !due {
 		return err
@@ -163,21 +174,31 @@ func (w *Worker) work(ctx context.Context, e Entry) error {
 	if errors.Is(err, ErrSuperseded) {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // stopping: the error says nothing about the step
 	}
 	w.bus.advance(t.VM, step, outcome, err)
-	_, err = w.bus.Append(ctx, t.VM, e.Seq)
+	return w.store(ctx, t)
+}
+
+// store writes the step's result. What a step achieved is stored also while the process is stopping.
+func (w *Worker) store(ctx context.Context, t *Trigger) error {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+	}
+	_, err := w.bus.Append(ctx, t.VM, t.seq)
 	if errors.Is(err, ErrSuperseded) {
 		return nil
 	}
 	return err
 }
 
-func (w *Worker) begin(e Entry) bool {
+func (w *Worker) begin(ref string, seq uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	key := trigger{e.VM.GetRef(), e.Seq}
+	key := trigger{ref, seq}
 	if w.busy[key] {
 		return false
 	}
@@ -185,10 +206,10 @@ func (w *Worker) begin(e Entry) bool {
 	return true
 }
 
-func (w *Worker) end(e Entry) {
+func (w *Worker) end(ref string, seq uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.busy, trigger{e.VM.GetRef(), e.Seq})
+	delete(w.busy, trigger{ref, seq})
 }
 
 // await waits until the VM's next attempt is due. A short wait is held in hand, a long one becomes
@@ -203,70 +224,9 @@ func (w *Worker) await(ctx context.Context, e Entry) (due bool, err error) {
 	case wait <= 0:
 		return true, nil
 	case wait <= w.bus.retry.Hold:
-		return true, w.bus.pause(ctx, wait)
+		err := w.bus.pause(ctx, wait)
+		return err == nil, err
 	default:
 		return false, w.bus.scheduleRetry(ctx, w.owner, e.VM.GetRef(), e.Seq, at)
-	}
-}
-
-// advance writes a step's result into the state.
-func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err error) {
-	var person *NeedsPerson
-	switch {
-	case errors.As(err, &person):
-		b.park(vm, step, person)
-	case err != nil:
-		b.fail(vm, step, err)
-	case outcome == Recorded:
-		vm.Event, vm.Retry, vm.Problem = vmlinev1.Event_EVENT_RECORDED, nil, nil
-	default:
-		b.reach(vm, step)
-	}
-}
-
-func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
-	now := timestamppb.New(b.now())
-	vm.Event, vm.Status = vmlinev1.Event_EVENT_REACHED, step.To
-	vm.Task, vm.Retry, vm.Problem = nil, nil, nil
-	vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: step.To, At: now})
-	if chain.Last(vm) {
-		vm.Operation.State, vm.Operation.FinishedAt = vmlinev1.Operation_STATE_SUCCEEDED, now
-		vm.Carried = nil
-	}
-}
-
-func (b *Bus) park(vm *vmlinev1.VM, step chain.Step, p *NeedsPerson) {
-	vm.Event, vm.Retry = vmlinev1.Event_EVENT_PARKED, nil
-	vm.Operation.State = vmlinev1.Operation_STATE_PARKED
-	vm.Problem = &vmlinev1.Problem{Step: step.To, Cause: p.Cause, Kept: p.Kept, Next: p.Next, Since: timestamppb.New(b.now())}
-}
-
-// fail plans the next attempt, or asks a person when the step has failed for too long.
-func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
-	now := b.now()
-	retry := vm.GetRetry()
-	if retry == nil {
-		retry = &vmlinev1.Retry{FirstFailedAt: timestamppb.New(now)}
-	}
-	failing := now.Sub(retry.GetFirstFailedAt().AsTime())
-	if failing >= b.retry.GiveUp {
-		b.park(vm, step, &NeedsPerson{
-			Cause: fmt.Sprintf("The step %s failed %d times in %s, last with: %s", chain.Name(step.To), retry.GetAttempts()+1, failing.Round(time.Second), err),
-			Kept:  "All that was done so far is kept as it is.",
-			Next:  "Mend the cause, then send the command again.",
-		})
-		return
-	}
-	retry.Attempts++
-	wait := b.retry.Delay(retry.Attempts)
-	var after *RetryAfter
-	if errors.As(err, &after) {
-		wait = after.After
-	}
-	retry.NotBefore = timestamppb.New(now.Add(wait))
-	vm.Event, vm.Retry = vmlinev1.Event_EVENT_RETRYING, retry
-	vm.Problem = &vmlinev1.Problem{
-		Step: step.To, Cause: err.Error(), Kept: "Nothing is lost; the step is tried again by itself.",
-		Next: "Nothing to do yet.", Since: retry.GetFirstFailedAt(),
 	}
 }

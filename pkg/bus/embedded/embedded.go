@@ -3,8 +3,10 @@
 package embedded
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 	_ "time/tzdata" // schedules with a time zone need it, and a host may have none
 
@@ -18,7 +20,7 @@ type Options struct {
 	// Fast acknowledges writes before they are synced to disk. A power cut may then lose them.
 	Fast bool
 	// Port with Host opens the server to other processes; Port 0 keeps it in the process, -1 takes
-	// a free port.
+	// a free port. Host "" means this machine only, because the server asks nobody who they are.
 	Host string
 	Port int
 }
@@ -27,13 +29,17 @@ const startTimeout = 30 * time.Second
 
 // Start runs a server until its Shutdown.
 func Start(o Options) (*server.Server, error) {
+	// The server itself would only report a directory that it cannot use by never getting ready.
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the embedded NATS server's data directory: %w", err)
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "vmline",
 		JetStream:  true,
 		StoreDir:   o.Dir,
 		SyncAlways: !o.Fast,
 		DontListen: o.Port == 0,
-		Host:       o.Host,
+		Host:       cmp.Or(o.Host, "127.0.0.1"),
 		Port:       o.Port,
 		NoSigs:     true,
 		NoLog:      true,

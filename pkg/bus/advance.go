@@ -1,0 +1,76 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// advance writes a step's result into the state.
+func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err error) {
+	var person *NeedsPerson
+	switch {
+	case errors.As(err, &person):
+		b.park(vm, step, person)
+	case err != nil:
+		b.fail(vm, step, err)
+	case outcome == Recorded:
+		// The failed attempts are kept: a step that records its task before the task fails must
+		// not start to count anew each time.
+		vm.Event, vm.Problem = vmlinev1.Event_EVENT_RECORDED, nil
+	default:
+		b.reach(vm, step)
+	}
+}
+
+func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
+	now := timestamppb.New(b.now())
+	vm.Event, vm.Status = vmlinev1.Event_EVENT_REACHED, step.To
+	vm.Task, vm.Retry, vm.Problem = nil, nil, nil
+	vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: step.To, At: now})
+	if chain.Last(vm) {
+		vm.Operation.State, vm.Operation.FinishedAt = vmlinev1.Operation_STATE_SUCCEEDED, now
+		vm.Carried = nil
+	}
+}
+
+func (b *Bus) park(vm *vmlinev1.VM, step chain.Step, p *NeedsPerson) {
+	vm.Event, vm.Retry = vmlinev1.Event_EVENT_PARKED, nil
+	vm.Operation.State = vmlinev1.Operation_STATE_PARKED
+	vm.Problem = &vmlinev1.Problem{Step: step.To, Cause: plain(p.Cause), Kept: plain(p.Kept), Next: plain(p.Next), Since: timestamppb.New(b.now())}
+}
+
+// fail plans the next attempt, or asks a person when the step has failed for too long.
+func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
+	now := b.now()
+	retry := vm.GetRetry()
+	if retry == nil {
+		retry = &vmlinev1.Retry{FirstFailedAt: timestamppb.New(now)}
+	}
+	failing := now.Sub(retry.GetFirstFailedAt().AsTime())
+	if failing >= b.retry.GiveUp {
+		b.park(vm, step, &NeedsPerson{
+			Cause: fmt.Sprintf("The step %s failed %d times in %s, last with: %s", chain.Name(step.To), retry.GetAttempts()+1, failing.Round(time.Second), err),
+			Kept:  "All that was done so far is kept as it is.",
+			Next:  "Mend the cause, then send the command again.",
+		})
+		return
+	}
+	retry.Attempts++
+	wait := b.retry.Delay(retry.Attempts)
+	var after *RetryAfter
+	if errors.As(err, &after) {
+		wait = max(after.After, b.retry.First)
+	}
+	retry.NotBefore = timestamppb.New(now.Add(wait))
+	vm.Event, vm.Retry = vmlinev1.Event_EVENT_RETRYING, retry
+	vm.Problem = &vmlinev1.Problem{
+		Step: step.To, Cause: plain(err.Error()), Kept: "Nothing is lost; the step is tried again by itself.",
+		Next: "Nothing to do yet.", Since: retry.GetFirstFailedAt(),
+	}
+}

@@ -1,0 +1,96 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// History returns what the log holds of one VM, oldest first. It asks for one message after the
+// other: a consumer for each reader would soon reach the stream's limit of consumers.
+func (b *Bus) History(ctx context.Context, ref string) ([]Entry, error) {
+	if !ValidRef(ref) {
+		return nil, fmt.Errorf("%q cannot be a ref: %w", ref, ErrNotFound)
+	}
+	var entries []Entry
+	for next := uint64(1); ; {
+		var e Entry
+		err := b.call(ctx, "vm.next", func(ctx context.Context) (err error) {
+			e, err = b.get(ctx, map[string]any{"seq": next, "next_by_subj": Subject(ref)})
+			return err
+		})
+		switch {
+		case errors.Is(err, ErrNotFound) && len(entries) > 0:
+			return entries, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the history of %s: %w", ref, err)
+		}
+		entries = append(entries, e)
+		next = e.Seq + 1
+	}
+}
+
+// Each calls do with the newest state of every VM. It ends at the first error of do. A VM that
+// changes meanwhile may come twice, then newest last. A message that cannot be decoded is logged
+// and passed over, so that one VM cannot hide all others.
+func (b *Bus) Each(ctx context.Context, do func(Entry) error) error {
+	if err := b.each(ctx, do); err != nil {
+		return fmt.Errorf("read all VMs: %w", err)
+	}
+	return nil
+}
+
+func (b *Bus) each(ctx context.Context, do func(Entry) error) error {
+	cons, err := b.js.OrderedConsumer(ctx, StreamVM, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{"vm.*"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return err
+	}
+	info := cons.CachedInfo()
+	defer b.forget(ctx, info.Name)
+	if info.NumPending == 0 {
+		return nil
+	}
+	msgs, err := cons.Messages(jetstream.PullMaxMessages(500))
+	if err != nil {
+		return err
+	}
+	defer msgs.Stop()
+	defer context.AfterFunc(ctx, msgs.Stop)()
+	for {
+		msg, err := msgs.Next(jetstream.NextMaxWait(callTimeout))
+		if err != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		left, err := b.show(msg, do)
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+}
+
+// forget deletes a consumer that was made for one reading. If that fails it goes by itself once it
+// is inactive.
+func (b *Bus) forget(ctx context.Context, consumer string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	_ = b.js.DeleteConsumer(ctx, StreamVM, consumer)
+}
+
+// show calls do with the message's state and returns how many messages are left.
+func (b *Bus) show(msg jetstream.Msg, do func(Entry) error) (left uint64, err error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return 0, err
+	}
+	entry, err := decodeEntry(msg.Data(), msg.Headers(), meta.Sequence.Stream, meta.Timestamp)
+	if err != nil {
+		b.log.Error("a VM message is passed over", "subject", msg.Subject(), "error", err)
+		return meta.NumPending, nil
+	}
+	return meta.NumPending, do(entry)
+}
