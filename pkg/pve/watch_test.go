@@ -77,6 +77,13 @@ func (n *fakeNode) listed(r *http.Request) (*http.Response, error) {
 	return ok(string(b)), err
 }
 
+// locked changes the node while it may be asked.
+func (n *fakeNode) locked(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+}
+
 // add starts task i, which takes d.
 func (n *fakeNode) add(i int, d time.Duration, exit string) UPID {
 	u := UPID(fmt.Sprintf("UPID:pve1:%08X:00028172:6B04CFD1:qmstart:%d:root@pam!test:", i, 100+i))
@@ -222,7 +229,6 @@ func TestWaitEndsOnAnswers(t *testing.T) {
 func TestWaitMany(t *testing.T) {
 	bubble(t, func(t *testing.T, c *Client, n *fakeNode) {
 		const tasks = 200
-		n.hidden = map[UPID]bool{}
 		var wg sync.WaitGroup
 		for i := range tasks {
 			exit := "OK"
@@ -230,7 +236,9 @@ func TestWaitMany(t *testing.T) {
 				exit = "VM quit/powerdown failed"
 			}
 			u := n.add(i, time.Duration(i)*50*time.Millisecond, exit)
-			n.hidden[u] = i == 150
+			if i == 150 {
+				n.locked(func() { n.hidden = map[UPID]bool{u: true} })
+			}
 			wg.Go(func() {
 				if _, err := c.Wait(t.Context(), u); (err == nil) != (exit == "OK") {
 					t.Errorf("%s: %v", u, err)
@@ -265,8 +273,10 @@ func TestWaitCancelled(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || KindOf(err) != Transient || time.Since(start) != 300*time.Millisecond {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
-		hang = false
-		n.tasks[u] = fakeTask{time.Now().Add(time.Second), "OK"}
+		n.locked(func() {
+			hang = false
+			n.tasks[u] = fakeTask{time.Now().Add(time.Second), "OK"}
+		})
 		done := make(chan error)
 		go func() { _, err := c.Wait(t.Context(), u); done <- err }()
 		other, stop := context.WithCancel(t.Context())
