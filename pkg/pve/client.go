@@ -93,7 +93,7 @@ func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })()
+	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })() //nolint:contextcheck // Close ends calls as well
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -29,7 +30,7 @@ func (c *Client) Clone(ctx context.Context, node string, template int, o CloneOp
 	setIf(params, "target", o.Target)
 	u, err := c.task(ctx, request{op: fmt.Sprintf("clone template %d on node %s into VM %d", template, node, o.NewID),
 		method: http.MethodPost, path: vmPath(node, template, "clone"), params: params})
-	if e, ok := err.(*Error); ok && e.Kind == Gone {
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind == Gone {
 		e.Kind = Refused
 	}
 	return u, err

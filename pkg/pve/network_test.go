@@ -148,6 +148,37 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
+// TestKeptConnectionBreaks: a writing call on a connection that the server closes under it is not sent again, although
+// net/http repeats reads.
+func TestKeptConnectionBreaks(t *testing.T) {
+	var writes atomic.Int32
+	cfg, _ := overTLS(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			version(w, r)
+			return
+		}
+		writes.Add(1)
+		panic(http.ErrAbortHandler)
+	})
+	cfg.InsecureSkipVerify = true
+	c := dial(t, cfg)
+	if _, err := c.Version(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, call := range []func() error{
+		func() error { _, err := c.Start(t.Context(), "pve1", 101); return err },
+		func() error { _, err := c.Resize(t.Context(), "pve1", 101, "scsi0", 2, ""); return err },
+		func() error { _, err := c.Destroy(t.Context(), "pve1", 101, DestroyOptions{}); return err },
+	} {
+		if err := call(); KindOf(err) != MaybeCommitted || int(writes.Load()) != i+1 {
+			t.Errorf("sent %d times in all: %v", writes.Load(), err)
+		}
+		if _, err := c.Version(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	cfg, _ := raw(t, "")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
