@@ -1,0 +1,285 @@
+package pvesim
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// identity is who calls: a user, or one of the user's tokens.
+type identity struct{ user, token string }
+
+func (i identity) String() string {
+	if i.token == "" {
+		return i.user
+	}
+	return i.user + "!" + i.token
+}
+
+// isRoot: some options are for root@pam itself only, not for its tokens.
+func (i identity) isRoot() bool { return i.user == "root@pam" && i.token == "" }
+
+func splitToken(s string) (user, token string) {
+	user, token, _ = strings.Cut(s, "!")
+	return user, token
+}
+
+// access are users, tokens, roles and the access control list.
+type access struct {
+	users   map[string]*user
+	tokens  map[string]*token // by "user!token"
+	roles   map[string][]string
+	acl     []ACL
+	tickets map[string]ticketInfo
+}
+
+type user struct {
+	password string
+	comment  string
+}
+
+type token struct {
+	secret  string
+	privsep bool // its rights are those of the user and of the token
+	comment string
+}
+
+type ticketInfo struct {
+	user, csrf string
+	until      time.Time
+}
+
+func newAccess(cfg Config) access {
+	a := access{users: map[string]*user{"root@pam": {}}, tokens: map[string]*token{}, roles: map[string][]string{}, acl: cfg.ACL, tickets: map[string]ticketInfo{}}
+	for name, privs := range builtinRoles {
+		a.roles[name] = privs
+	}
+	for name, privs := range cfg.Roles {
+		a.roles[name] = privs
+	}
+	for name, password := range cfg.Passwords {
+		a.users[name] = &user{password: password}
+	}
+	for name, secret := range cfg.Tokens {
+		owner, _ := splitToken(name)
+		if a.users[owner] == nil {
+			a.users[owner] = &user{}
+		}
+		a.tokens[name] = &token{secret: secret, privsep: owner != "root@pam"}
+	}
+	return a
+}
+
+// forget removes the entries of the access control list for a path.
+func (a *access) forget(path string) {
+	kept := []ACL{}
+	for _, e := range a.acl {
+		if e.Path != path {
+			kept = append(kept, e)
+		}
+	}
+	a.acl = kept
+}
+
+func unauthorized(reason string) error { return &apiError{code: 401, reason: reason, empty: true} }
+
+// login finds out who calls.
+func (q *call) login(r *http.Request, rt *route) error {
+	if rt != nil && rt.perm == "world" {
+		return nil
+	}
+	if h := r.Header.Get("Authorization"); strings.HasPrefix(h, "PVEAPIToken=") {
+		return q.loginToken(strings.TrimPrefix(h, "PVEAPIToken="))
+	}
+	cookie, err := r.Cookie("PVEAuthCookie")
+	if err != nil {
+		return unauthorized("No ticket")
+	}
+	t, ok := q.c.access.tickets[cookie.Value]
+	if !ok || q.c.cfg.Now().After(t.until) {
+		return unauthorized("Authentication failed!")
+	}
+	if r.Method != http.MethodGet && r.Header.Get("CSRFPreventionToken") != t.csrf {
+		return unauthorized("Permission denied - invalid csrf token")
+	}
+	q.who = identity{user: t.user}
+	return nil
+}
+
+func (q *call) loginToken(s string) error {
+	id, secret, _ := strings.Cut(s, "=")
+	t := q.c.access.tokens[id]
+	if t == nil || subtle.ConstantTimeCompare([]byte(t.secret), []byte(secret)) != 1 {
+		return unauthorized("Authentication failed!")
+	}
+	q.who.user, q.who.token = splitToken(id)
+	return nil
+}
+
+// ticketLife is how long a ticket is good for.
+const ticketLife = 2 * time.Hour
+
+func (q *call) ticket() (any, error) {
+	name := q.p["username"]
+	if realm := q.p["realm"]; realm != "" && !strings.Contains(name, "@") {
+		name += "@" + realm
+	}
+	u := q.c.access.users[name]
+	if u == nil || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(q.p["password"])) != 1 {
+		return nil, &apiError{code: 401, reason: "authentication failure"}
+	}
+	now := q.c.cfg.Now()
+	value := fmt.Sprintf("PVE:%s:%08X::%s", name, now.Unix(), q.c.uuid())
+	csrf := fmt.Sprintf("%08X:%s", now.Unix(), q.c.uuid())
+	q.c.access.tickets[value] = ticketInfo{name, csrf, now.Add(ticketLife)}
+	return object{"ticket": value, "CSRFPreventionToken": csrf, "username": name, "cap": object{}}, nil
+}
+
+// permit checks the permission of a route.
+func (q *call) permit(perm string) error {
+	switch perm {
+	case "", "world":
+		return nil
+	case "clone":
+		return q.permitClone()
+	case "adduser":
+		_, realm, _ := strings.Cut(q.p["userid"], "@")
+		return q.need("/access/realm/"+realm, "Realm.AllocateUser")
+	}
+	path, privs, _ := strings.Cut(perm, " ")
+	return q.need(q.fill(path), privs)
+}
+
+// fill puts variables and parameters into a path.
+func (q *call) fill(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if name := strings.Trim(p, "{}"); name != p {
+			if parts[i] = q.vars[name]; parts[i] == "" {
+				parts[i] = q.p[name]
+			}
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// permitClone: the right to clone, and to make a VM under the new ID or in the pool.
+func (q *call) permitClone() error {
+	if err := q.need("/vms/"+q.vars["vmid"], "VM.Clone"); err != nil {
+		return err
+	}
+	if q.may("/vms/"+q.p["newid"], "VM.Allocate") {
+		return nil
+	}
+	if p := q.p["pool"]; p != "" && q.may("/pool/"+p, "VM.Allocate") {
+		return nil
+	}
+	if p := q.p["pool"]; p != "" && q.c.pools[p] == nil {
+		return denied("pool '" + p + "' does not exist")
+	}
+	return denied("")
+}
+
+// need demands one of the privileges ("A|B") on a path.
+func (q *call) need(path, privs string) error {
+	if q.may(path, privs) {
+		return nil
+	}
+	return denied(path + ", " + privs)
+}
+
+// may reports whether the caller has one of the privileges on a path.
+func (q *call) may(path, privs string) bool {
+	for _, p := range strings.Split(privs, "|") {
+		if q.c.allowed(q.who, path, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Cluster) allowed(who identity, path, priv string) bool {
+	if who.token == "" {
+		return c.userMay(who.user, path, priv)
+	}
+	t := c.access.tokens[who.String()]
+	if t == nil || !c.userMay(who.user, path, priv) {
+		return false
+	}
+	return !t.privsep || c.granted(who.String(), path, priv)
+}
+
+func (c *Cluster) userMay(name, path, priv string) bool {
+	return name == "root@pam" || c.granted(name, path, priv)
+}
+
+// granted looks a privilege up on a path and on the pools that the path's object is in.
+func (c *Cluster) granted(who, path, priv string) bool {
+	if roles, ok := c.rolesAt(who, path); ok && c.anyRole(roles, priv) {
+		return true
+	}
+	for name, p := range c.pools {
+		inPool := false
+		for id := range p.vms {
+			inPool = inPool || path == "/vms/"+itoa(id)
+		}
+		for s := range p.storages {
+			inPool = inPool || path == "/storage/"+s
+		}
+		if inPool {
+			if roles, ok := c.rolesAt(who, "/pool/"+name); ok && c.anyRole(roles, priv) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Cluster) anyRole(roles []string, priv string) bool {
+	for _, r := range roles {
+		if contains(c.access.roles[r], priv) {
+			return true
+		}
+	}
+	return false
+}
+
+// rolesAt are the roles on a path: those of the deepest entry that applies.
+func (c *Cluster) rolesAt(who, path string) (roles []string, ok bool) {
+	deepest := -1
+	for _, e := range c.access.acl {
+		if e.Who != who || !e.covers(path) {
+			continue
+		}
+		switch n := len(strings.Trim(e.Path, "/")); {
+		case n > deepest:
+			deepest, roles = n, []string{e.Role}
+		case n == deepest:
+			roles = append(roles, e.Role)
+		}
+	}
+	return roles, deepest >= 0
+}
+
+// covers reports whether an entry applies to a path.
+func (e ACL) covers(path string) bool {
+	if e.Path == path {
+		return true
+	}
+	return !e.NoPropagate && (e.Path == "/" || strings.HasPrefix(path, e.Path+"/"))
+}
+
+// needBridge demands the right to use a network card's bridge.
+func (q *call) needBridge(n nic) error {
+	b := n.opts["bridge"]
+	if b == "" {
+		return nil
+	}
+	path := "/sdn/zones/localnetwork/" + b
+	if tag := n.opts["tag"]; tag != "" && q.may(path+"/"+tag, "SDN.Use") {
+		return nil
+	}
+	return q.need(path, "SDN.Use")
+}

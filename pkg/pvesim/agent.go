@@ -1,0 +1,90 @@
+package pvesim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// agentAnswers reports whether the guest agent of a running VM answers by now.
+func (c *Cluster) agentAnswers(v *vm) bool {
+	return !v.guest.NoAgent && !v.paused && c.cfg.Now().Sub(v.started) >= v.guest.AgentAfter
+}
+
+// agent checks that a VM's agent can be used.
+func (q *call) agent() (*vm, error) {
+	v, err := q.vmOf()
+	switch {
+	case err != nil:
+		return nil, err
+	case !agentOn(v.conf):
+		return nil, fail("No QEMU guest agent configured")
+	case !v.running:
+		return nil, fail("VM %d is not running", v.id)
+	case !q.c.agentAnswers(v):
+		return nil, fail("QEMU guest agent is not running")
+	}
+	return v, nil
+}
+
+func (q *call) agentPing() (any, error) {
+	if _, err := q.agent(); err != nil {
+		return nil, err
+	}
+	return object{"result": object{}}, nil
+}
+
+// agentInterfaces shows the addresses that cloud-init was given, on one interface for each card.
+func (q *call) agentInterfaces() (any, error) {
+	v, err := q.agent()
+	if err != nil {
+		return nil, err
+	}
+	list := []any{object{"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": []any{agentAddress("127.0.0.1/8"), agentAddress("::1/128")}}}
+	for i := range 32 {
+		n, err := parseNIC("net", v.conf["net"+itoa(i)])
+		if err != nil {
+			continue
+		}
+		ip, _ := propStrings["ipconfig"].parse("ipconfig", v.conf["ipconfig"+itoa(i)])
+		addresses := []any{}
+		for _, k := range []string{"ip", "ip6"} {
+			if strings.Contains(ip[k], "/") {
+				addresses = append(addresses, agentAddress(ip[k]))
+			}
+		}
+		list = append(list, object{"name": fmt.Sprintf("eth%d", i), "hardware-address": strings.ToLower(n.mac), "ip-addresses": addresses})
+	}
+	return object{"result": list}, nil
+}
+
+func agentAddress(cidr string) object {
+	addr, bits, _ := strings.Cut(cidr, "/")
+	kind := "ipv4"
+	if strings.Contains(addr, ":") {
+		kind = "ipv6"
+	}
+	prefix := 0
+	fmt.Sscan(bits, &prefix)
+	return object{"ip-address": addr, "ip-address-type": kind, "prefix": prefix}
+}
+
+// agentExec takes any command; it ends at once with exit code 0 and cloud-init's words.
+func (q *call) agentExec() (any, error) {
+	v, err := q.agent()
+	if err != nil {
+		return nil, err
+	}
+	v.execs++
+	return object{"pid": 700 + v.execs}, nil
+}
+
+func (q *call) agentExecStatus() (any, error) {
+	v, err := q.agent()
+	if err != nil {
+		return nil, err
+	}
+	if pid := q.p.int("pid", 0); pid <= 700 || pid > 700+v.execs {
+		return nil, fail("Agent error: PID %d does not exist", pid)
+	}
+	return object{"exited": 1, "exitcode": 0, "out-data": "status: done\n"}, nil
+}

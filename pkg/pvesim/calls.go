@@ -1,0 +1,230 @@
+package pvesim
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// call is one request being answered. Its methods are the handlers; they run with the mutex held.
+type call struct {
+	c     *Cluster
+	who   identity
+	vars  map[string]string // from the path
+	p     params
+	node  string // the node that does the work
+	fault *Fault
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+// counted is an answer with a sibling "total".
+type counted struct {
+	data  any
+	total int
+}
+
+// rawText is an answer that is not JSON.
+type rawText string
+
+// Call is one answered request, for assertions.
+type Call struct {
+	Time   time.Time
+	Method string
+	Path   string            // without /api2/json
+	Params map[string]string // as sent; passwords are hidden
+	User   string            // "user@realm!token"
+	Code   int               // 0: the connection was dropped
+	Reason string
+}
+
+// answer is what goes over the wire.
+type answer struct {
+	code   int
+	reason string
+	header http.Header
+	body   []byte
+	drop   bool // close the connection instead
+}
+
+// errDropped is an answer that never comes.
+var errDropped = &apiError{reason: "connection dropped"}
+
+// Calls are all requests answered since the start or the last ResetCalls, oldest first.
+func (c *Cluster) Calls() []Call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Call(nil), c.calls...)
+}
+
+// ResetCalls forgets the calls answered so far.
+func (c *Cluster) ResetCalls() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = nil
+}
+
+// secretParams are never kept.
+var secretParams = []string{"cipassword", "password"}
+
+func (c *Cluster) record(r *http.Request, path string, q *call, a answer) {
+	shown := map[string]string{}
+	user := ""
+	if q != nil {
+		for k, v := range q.p {
+			if contains(secretParams, k) {
+				v = "<hidden>"
+			}
+			shown[k] = v
+		}
+		user = q.who.String()
+	}
+	c.calls = append(c.calls, Call{
+		Time: c.cfg.Now(), Method: r.Method, Path: path, Params: shown, User: user, Code: a.code, Reason: a.reason,
+	})
+}
+
+// answer does a request and says what to send back.
+func (c *Cluster) answer(r *http.Request) answer {
+	body, bodyErr := readBody(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	path, isAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
+	if path == "" {
+		path = "/"
+	}
+	if c.down || c.closed() {
+		return answer{drop: true}
+	}
+	if !isAPI {
+		return errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
+	}
+	q := &call{c: c, p: params{}}
+	result, err := q.serve(r, path, body, bodyErr)
+	a := answer{drop: true}
+	if err != error(errDropped) && !c.closed() {
+		a = encode(result, err)
+	}
+	c.record(r, path, q, a)
+	return a
+}
+
+// serve finds the handler of a request and does all that comes before it.
+func (q *call) serve(r *http.Request, path string, body []byte, bodyErr error) (any, error) {
+	c := q.c
+	if !contains(knownMethods, r.Method) {
+		return nil, &apiError{code: 501, reason: "method '" + r.Method + "' not available", exact: true}
+	}
+	if r.Method == http.MethodDelete && len(body) > 0 {
+		return nil, &apiError{code: 501, reason: "Unexpected content for method 'DELETE'", exact: true}
+	}
+	rt, vars := findRoute(r.Method, path)
+	if err := q.login(r, rt); err != nil {
+		c.pause(c.cfg.AuthDelay)
+		return nil, err
+	}
+	if rt == nil {
+		return nil, &apiError{code: 501, reason: "Method '" + r.Method + " " + path + "' not implemented", exact: true}
+	}
+	q.vars = vars
+	sent, err := parseParams(r, body, bodyErr)
+	if err != nil {
+		return nil, err
+	}
+	q.p = sent.values
+	return q.withFaults(r.Method, path, func() (any, error) { return q.handle(rt, sent) })
+}
+
+var knownMethods = []string{"GET", "POST", "PUT", "DELETE"}
+
+// handle checks permissions, node and parameters, in the order of the real API, and runs the handler.
+func (q *call) handle(rt *route, sent sentParams) (any, error) {
+	if err := q.permit(rt.perm); err != nil {
+		return nil, err
+	}
+	if err := q.reachNode(rt); err != nil {
+		return nil, err
+	}
+	p, err := rt.schema.check(sent, q.vars)
+	if err != nil {
+		return nil, err
+	}
+	q.p = p
+	if p.bool("skiplock") && !q.who.isRoot() {
+		return nil, badParam("skiplock", "Only root may use this option.")
+	}
+	return rt.handler(q)
+}
+
+// reachNode finds the node that a path names. Calls that only need the cluster file system are
+// answered by the node that was contacted; all others are passed on.
+func (q *call) reachNode(rt *route) error {
+	name, ok := q.vars["node"]
+	if !ok {
+		return nil
+	}
+	q.node = name
+	n := q.c.node(name)
+	if rt.anywhere {
+		return nil
+	}
+	if n == nil {
+		return fail("hostname lookup '%s' failed - failed to get address info for: %s: Temporary failure in name resolution", name, name)
+	}
+	if !n.online || q.fault.is(NodeDown) {
+		return &apiError{code: 595, reason: "No route to host", empty: true}
+	}
+	return nil
+}
+
+// encode turns a handler's result into an answer.
+func encode(result any, err error) answer {
+	if err != nil {
+		e, ok := err.(*apiError)
+		if !ok {
+			e = &apiError{code: 500, reason: err.Error()}
+		}
+		return errorAnswer(e)
+	}
+	if text, ok := result.(rawText); ok {
+		return answer{code: 200, reason: "OK", header: headers("text/plain"), body: []byte(text)}
+	}
+	o := object{"data": result}
+	if n, ok := result.(counted); ok {
+		o = object{"data": n.data, "total": n.total}
+	}
+	return jsonAnswer(200, "OK", o)
+}
+
+func errorAnswer(e *apiError) answer {
+	if e.empty {
+		return answer{code: e.code, reason: e.reason, header: headers("")}
+	}
+	message := e.reason
+	if !e.exact {
+		message += "\n"
+	}
+	o := object{"data": nil, "message": message}
+	if e.errors != nil {
+		o["errors"] = e.errors
+	}
+	return jsonAnswer(e.code, oneLine(e.reason), o)
+}
+
+func jsonAnswer(code int, reason string, o object) answer {
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic("pvesim: an answer cannot be encoded: " + err.Error())
+	}
+	return answer{code: code, reason: reason, header: headers("application/json;charset=UTF-8"), body: b}
+}
+
+func headers(contentType string) http.Header {
+	h := http.Header{"Server": {"pve-api-daemon/3.0"}, "Cache-Control": {"max-age=0"}, "Pragma": {"no-cache"}}
+	if contentType != "" {
+		h.Set("Content-Type", contentType)
+	}
+	return h
+}

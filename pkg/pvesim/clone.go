@@ -1,0 +1,329 @@
+package pvesim
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+)
+
+// cloning is one clone call under way.
+type cloning struct {
+	q        *call
+	src      *vm
+	conf     map[string]string // of the source or its snapshot
+	newid    int
+	full     bool
+	storage  string // "" keeps each volume's own
+	format   string
+	target   string
+	dst      *vm
+	volumes  []*volume
+	log      func(string, ...any)
+	finalFor map[string]string // the disks, added when they are copied
+}
+
+func (q *call) clone() (any, error) {
+	cl, err := q.newCloning()
+	if err != nil {
+		return nil, err
+	}
+	if err := cl.check(); err != nil {
+		return nil, err
+	}
+	return q.fork("qmclone", q.vars["vmid"], cl.job), nil
+}
+
+func (q *call) newCloning() (*cloning, error) {
+	if p := q.p["pool"]; p != "" && q.c.pools[p] == nil {
+		return nil, denied("pool '" + p + "' does not exist")
+	}
+	c := q.c
+	src := c.vms[q.vmid()]
+	if t := q.p["target"]; t != "" && c.node(t) == nil {
+		return nil, fail("no such cluster node '%s'", t)
+	}
+	if src == nil || src.node != q.node {
+		return nil, fail("unable to find configuration file for VM %d on node '%s'", q.vmid(), q.node)
+	}
+	cl := &cloning{q: q, src: src, conf: src.conf, newid: q.p.int("newid", 0), storage: q.p["storage"], format: q.p["format"], target: q.p.str("target", q.node)}
+	cl.full = !src.template()
+	if q.p.has("full") {
+		cl.full = q.p.bool("full")
+	}
+	if name := q.p["snapname"]; name != "" && name != "current" {
+		s := src.snapshotNamed(name)
+		if s == nil {
+			return nil, fail("snapshot '%s' does not exist", name)
+		}
+		cl.conf = s.conf
+	}
+	return cl, nil
+}
+
+// check does what the real call does before it forks.
+func (cl *cloning) check() error {
+	q, c := cl.q, cl.q.c
+	if err := cl.checkStorage(); err != nil {
+		return err
+	}
+	if err := cl.src.unlocked(false); err != nil {
+		return err
+	}
+	if !cl.full {
+		for _, name := range []string{"storage", "format"} {
+			if q.p.has(name) {
+				return fail("parameter '%s' not allowed for linked clones", name)
+			}
+		}
+	}
+	for _, k := range drives(cl.conf) {
+		if err := cl.checkDrive(k, mustDrive(k, cl.conf[k])); err != nil {
+			return err
+		}
+	}
+	for _, k := range sortedKeys(cl.conf) {
+		if isNIC(k) {
+			n, _ := parseNIC(k, cl.conf[k])
+			if err := q.needBridge(n); err != nil {
+				return err
+			}
+		}
+	}
+	if v := c.vms[cl.newid]; v != nil && v.node == cl.src.node {
+		return fail("unable to create VM %d: config file already exists", cl.newid)
+	}
+	return nil
+}
+
+func (cl *cloning) checkStorage() error {
+	if cl.storage == "" {
+		return nil
+	}
+	s, err := cl.q.c.usable(cl.storage, cl.q.node)
+	if err != nil {
+		return err
+	}
+	if cl.target != cl.q.node {
+		if _, err := cl.q.c.usable(cl.storage, cl.target); err != nil {
+			return err
+		}
+		if !s.Shared {
+			return fail("can't clone to non-shared storage '%s'", cl.storage)
+		}
+	}
+	if !contains(s.Content, "images") {
+		return badParam("storage", "storage '%s' does not support vm images", cl.storage)
+	}
+	return cl.q.need("/storage/"+cl.storage, "Datastore.AllocateSpace")
+}
+
+func (cl *cloning) checkDrive(k string, d drive) error {
+	s := cl.q.c.storage(d.storage())
+	if s == nil || d.cdrom() && !d.cloudinit() {
+		return nil
+	}
+	if cl.target != cl.q.node && !s.Shared {
+		return fail("can't clone VM to node '%s' (VM uses local storage)", cl.target)
+	}
+	if cl.storage == "" {
+		if err := cl.q.need("/storage/"+s.Name, "Datastore.AllocateSpace"); err != nil {
+			return err
+		}
+	}
+	if cl.full || d.cloudinit() {
+		return nil
+	}
+	vol := cl.q.c.volume(d.volid, cl.q.node)
+	if vol == nil || !strings.Contains(vol.name, "base-") {
+		return fail("Linked clone feature is not supported for '%s' (%s)", d.volid, k)
+	}
+	return nil
+}
+
+// job is the work of the clone task: temporary configuration, then the whole configuration without
+// disks, then the copied disks.
+func (cl *cloning) job(t *task) *job {
+	cl.log = t.log
+	takes := cl.q.c.cfg.Durations.Clone
+	first := min(takes/4, 500*time.Millisecond)
+	return &job{
+		locks: []lockWant{
+			{vmid: cl.src.id, shared: !cl.src.running, timeout: cloneLockTimeout},
+			{vmid: cl.newid, timeout: cloneLockTimeout},
+		},
+		steps: []step{{0, cl.begin}, {first, cl.describe}, {takes - first, cl.finish}},
+		undo:  cl.undo,
+	}
+}
+
+func (cl *cloning) begin() error {
+	c := cl.q.c
+	cl.log("creating a clone of VM %d with ID %d", cl.src.id, cl.newid)
+	if v := c.vms[cl.newid]; v != nil {
+		if v.node == cl.src.node {
+			return fail("unable to create VM %d: config file already exists", cl.newid)
+		}
+		return fail("close (rename) atomic file '/etc/pve/nodes/%s/qemu-server/%d.conf' failed: File exists", cl.q.node, cl.newid)
+	}
+	cl.dst = newVM(cl.newid, cl.q.node)
+	cl.dst.guest = cl.src.guest
+	cl.dst.conf["description"], cl.dst.conf["lock"] = " qmclone temporary file", "clone"
+	c.vms[cl.newid] = cl.dst
+	if p := cl.q.p["pool"]; p != "" {
+		c.pools[p].vms[cl.newid] = true
+	}
+	return nil
+}
+
+// notCopied are keys that a clone does not inherit.
+var notCopied = strings.Fields("template lock parent snaptime vmstate smbios1 vmgenid description name")
+
+// describe writes the whole configuration and starts to copy the disks.
+func (cl *cloning) describe() error {
+	c, p := cl.q.c, cl.q.p
+	conf := map[string]string{"lock": "clone"}
+	for k, value := range cl.conf {
+		switch {
+		case contains(notCopied, k) || isUnused(k) || isDrive(k):
+		case isNIC(k):
+			n, _ := parseNIC(k, value)
+			n.mac = c.mac()
+			conf[k] = n.String()
+		default:
+			conf[k] = value
+		}
+	}
+	conf["smbios1"], conf["vmgenid"] = "uuid="+c.uuid(), c.uuid()
+	conf["name"] = p.str("name", "Copy-of-VM-"+cl.src.name())
+	for k, value := range map[string]string{"description": p.str("description", cl.conf["description"])} {
+		if value != "" {
+			conf[k] = value
+		}
+	}
+	cl.dst.conf = conf
+	if f := c.firewalls[cl.src.id]; f != nil {
+		c.firewalls[cl.newid] = f.copy()
+	}
+	return cl.copyDisks()
+}
+
+func (cl *cloning) copyDisks() error {
+	cl.finalFor = map[string]string{}
+	keys := drives(cl.conf)
+	for _, cloudinit := range []bool{true, false} { // the small drive first, as recorded
+		for _, k := range keys {
+			d := mustDrive(k, cl.conf[k])
+			if d.cloudinit() != cloudinit {
+				continue
+			}
+			if d.cdrom() && !d.cloudinit() {
+				cl.finalFor[k] = cl.conf[k]
+				continue
+			}
+			copied, err := cl.copyDrive(k, d)
+			if err != nil {
+				return fail("clone failed: %s", err)
+			}
+			cl.finalFor[k] = copied.String()
+			if cloudinit {
+				cl.dst.conf[k] = copied.String()
+			}
+		}
+	}
+	return nil
+}
+
+// copyDrive makes the target volume of a drive.
+func (cl *cloning) copyDrive(k string, d drive) (drive, error) {
+	q, c := cl.q, cl.q.c
+	src := c.volume(d.volid, q.node)
+	if src == nil {
+		return d, fail("volume '%s' does not exist", d.volid)
+	}
+	s := src.storage
+	if cl.storage != "" {
+		s = c.storage(cl.storage)
+	}
+	if d.cloudinit() {
+		cl.log("create full clone of drive %s (%s)", k, d.volid)
+		w := cloudinitVolume(s, cl.newid)
+		if cl.format != "" && s.files() && s.Preallocation == "full" {
+			w.format = cl.format
+		}
+		vol, err := q.allocate(s, q.node, w, cl.log)
+		if err != nil {
+			return d, err
+		}
+		cl.keep(vol)
+		return drive{vol.volid(), withOption(withOption(d.opts, "media", "cdrom"), "size", showSize(vol.size))}, nil
+	}
+	if !cl.full {
+		return cl.linkDrive(k, d, src)
+	}
+	cl.log("create full clone of drive %s (%s)", k, d.volid)
+	format := cl.format
+	if format == "" {
+		format = src.format
+	}
+	vol, err := q.allocate(s, q.node, volumeWant{vmid: cl.newid, prefix: "vm", size: src.size, format: format}, cl.log)
+	if err != nil {
+		return d, err
+	}
+	cl.keep(vol)
+	cl.log("transferred 0.0 B of %s (0.00%%)", gib(vol.size))
+	return drive{vol.volid(), withOption(d.opts, "size", showSize(vol.size))}, nil
+}
+
+func (cl *cloning) linkDrive(k string, d drive, src *volume) (drive, error) {
+	cl.log("create linked clone of drive %s (%s)", k, d.volid)
+	w := volumeWant{vmid: cl.newid, prefix: "vm", size: src.size, format: "raw", base: src}
+	if src.storage.files() {
+		w.format = "qcow2"
+	}
+	vol := cl.q.c.newVolume(src.storage, cl.q.node, w)
+	cl.volumes = append(cl.volumes, vol)
+	if src.storage.files() {
+		file := strings.TrimPrefix(vol.name, fmt.Sprintf("%d/", cl.newid))
+		cl.log("clone %s: images, %s, %d to %s (base=../%s)", src.name, file, cl.newid, file, src.name)
+		cl.log("Formatting '%s', fmt=qcow2 cluster_size=131072 extended_l2=on preallocation=off compression_type=zlib size=%d backing_file=../%s backing_fmt=%s lazy_refcounts=off refcount_bits=16", vol.file(), vol.size, src.name, src.format)
+	}
+	return drive{vol.volid(), withOption(d.opts, "size", showSize(vol.size))}, nil
+}
+
+// keep notes a volume that was made.
+func (cl *cloning) keep(vol *volume) {
+	cl.volumes = append(cl.volumes, vol)
+	cl.log("allocated target volume '%s'", vol.volid())
+}
+
+func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
+
+func (cl *cloning) finish() error {
+	for _, vol := range cl.volumes {
+		if cl.full && !strings.Contains(vol.name, "cloudinit") {
+			cl.log("transferred %s of %s (100.00%%)", gib(vol.size), gib(vol.size))
+			cl.log("transferred %s of %s (100.00%%)", gib(vol.size), gib(vol.size))
+		}
+	}
+	maps.Copy(cl.dst.conf, cl.finalFor)
+	delete(cl.dst.conf, "lock")
+	if cl.target != cl.q.node {
+		cl.q.c.relocate(cl.dst, cl.target, nil)
+	}
+	return nil
+}
+
+// undo removes what a clone that failed has made.
+func (cl *cloning) undo() {
+	if cl.dst == nil {
+		return
+	}
+	c := cl.q.c
+	for _, vol := range cl.volumes {
+		c.free(vol)
+	}
+	delete(c.vms, cl.newid)
+	delete(c.firewalls, cl.newid)
+	c.leavePools(cl.newid)
+}

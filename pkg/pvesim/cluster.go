@@ -1,0 +1,158 @@
+package pvesim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Cluster is a simulated cluster. All its methods may be used at the same time.
+type Cluster struct {
+	cfg Config
+
+	// mu guards everything below. Handlers and task steps run with it held; only waiting releases it.
+	mu      sync.Mutex
+	rnd     *rand.Rand
+	boot    time.Time
+	closing chan struct{}
+	down    bool
+
+	nodes    []*node
+	storages []*storage
+	volumes  map[volumeKey]*volume
+	vms      map[int]*vm
+	pools    map[string]*pool
+	// firewalls are kept apart from the VMs, like the .fw files of Proxmox VE. 0 is the cluster's.
+	firewalls map[int]*firewall
+	access    access
+	options   map[string]string // datacenter.cfg
+
+	flocks    map[string]*flock
+	tasks     map[string]*task
+	taskOrder []*task
+	pids      int
+	stats     stats
+
+	faults []*Fault
+	calls  []Call
+}
+
+type node struct {
+	Node
+	online bool
+}
+
+// New makes a cluster. It panics when cfg contradicts itself, for example with a template on a
+// storage that does not exist.
+func New(cfg Config) *Cluster {
+	cfg = cfg.withDefaults()
+	c := &Cluster{
+		cfg:       cfg,
+		rnd:       rand.New(rand.NewPCG(cfg.Seed, 0x70766573696d)),
+		boot:      cfg.Now().Add(-time.Hour),
+		closing:   make(chan struct{}),
+		volumes:   map[volumeKey]*volume{},
+		vms:       map[int]*vm{},
+		pools:     map[string]*pool{},
+		firewalls: map[int]*firewall{},
+		options:   map[string]string{},
+		flocks:    map[string]*flock{},
+		tasks:     map[string]*task{},
+		pids:      1000,
+	}
+	for i, n := range cfg.Nodes {
+		c.nodes = append(c.nodes, newNode(n, i))
+	}
+	for _, s := range cfg.Storages {
+		c.storages = append(c.storages, newStorage(s))
+	}
+	for _, p := range cfg.Pools {
+		c.pools[p] = newPool(p, "")
+	}
+	c.access = newAccess(cfg)
+	for _, t := range cfg.Templates {
+		if err := c.addTemplate(t); err != nil {
+			panic(fmt.Sprintf("pvesim: template %d: %v", t.VMID, err))
+		}
+	}
+	return c
+}
+
+func newNode(n Node, i int) *node {
+	if n.IP == "" {
+		n.IP = fmt.Sprintf("192.0.2.%d", 10+i)
+	}
+	if n.CPUs == 0 {
+		n.CPUs = 16
+	}
+	if n.MemoryMiB == 0 {
+		n.MemoryMiB = 65536
+	}
+	if n.Bridges == nil {
+		n.Bridges = []string{"vmbr0"}
+	}
+	return &node{Node: n, online: true}
+}
+
+// Close ends all waiting: calls under way are dropped and running tasks never end.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed() {
+		return
+	}
+	close(c.closing)
+	for _, t := range c.taskOrder {
+		if t.job != nil && t.job.stop != nil {
+			t.job.stop()
+		}
+	}
+}
+
+func (c *Cluster) closed() bool {
+	select {
+	case <-c.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// after runs f with c.mu held once d has passed; at once when d is zero. c.mu must be held.
+func (c *Cluster) after(d time.Duration, f func()) (stop func()) {
+	if d <= 0 {
+		f()
+		return func() {}
+	}
+	stopped := false
+	stop = c.cfg.After(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !stopped && !c.closed() {
+			f()
+		}
+	})
+	return func() { stopped = true; stop() }
+}
+
+func (c *Cluster) node(name string) *node {
+	for _, n := range c.nodes {
+		if n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// uuid makes a random UUID (version 4).
+func (c *Cluster) uuid() string {
+	a, b := c.rnd.Uint64(), c.rnd.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%x%03x-%012x", a>>32, a>>16&0xffff, a&0xfff, 8+b>>62, b>>48&0xfff, b&0xffffffffffff)
+}
+
+// mac makes a MAC address with the prefix that Proxmox VE uses.
+func (c *Cluster) mac() string {
+	v := c.rnd.Uint32()
+	return fmt.Sprintf("BC:24:11:%02X:%02X:%02X", v>>16&0xff, v>>8&0xff, v&0xff)
+}

@@ -1,0 +1,256 @@
+package pvesim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// resize changes a disk's size, absolute or by a plus. Nearly all checks are in the task.
+func (q *call) resize() (any, error) {
+	return q.fork("resize", q.vars["vmid"], func(t *task) *job {
+		return &job{locks: lockVM(q.vmid()), steps: once(q.c.cfg.Durations.Resize, func() error { return q.resizeDisk(t) })}
+	}), nil
+}
+
+func (q *call) resizeDisk(t *task) error {
+	k := q.p["disk"]
+	v, err := q.vmOf()
+	if err != nil {
+		return err
+	}
+	if err := v.checkDigest(q.p["digest"]); err != nil {
+		return err
+	}
+	if err := v.unlocked(q.p.bool("skiplock")); err != nil {
+		return err
+	}
+	value, ok := v.conf[k]
+	if !ok {
+		return fail("disk '%s' does not exist", k)
+	}
+	d := mustDrive(k, value)
+	if d.cdrom() {
+		return fail("you can't resize a cdrom")
+	}
+	vol := q.c.volume(d.volid, v.node)
+	if vol == nil {
+		return fail("volume '%s' does not exist", d.volid)
+	}
+	size, plus := strings.CutPrefix(q.p["size"], "+")
+	want := parseSize(size)
+	if plus {
+		want += vol.size
+	}
+	if want < vol.size {
+		return fail("shrinking disks is not supported")
+	}
+	if want == vol.size {
+		return nil
+	}
+	if err := q.room(vol.storage, v.node, vol.name, want-vol.size); err != nil {
+		return fail("%s", strings.Replace(err.Error(), "unable to create image", "resize failed", 1))
+	}
+	vol.size = want
+	d.opts["size"] = showSize(want)
+	v.conf[k] = d.String()
+	if p, ok := v.pending[k]; ok {
+		pd := mustDrive(k, p)
+		if pd.volid == d.volid {
+			pd.opts["size"] = showSize(want)
+			v.pending[k] = pd.String()
+		}
+	}
+	if !v.running {
+		t.log("Image resized.")
+	}
+	return nil
+}
+
+// unlink is the config call with "delete", waited for.
+func (q *call) unlink() (any, error) {
+	q.p["delete"] = q.p["idlist"]
+	delete(q.p, "idlist")
+	return q.configPut()
+}
+
+// template makes a VM a template: its disks become base volumes.
+func (q *call) template() (any, error) {
+	v, err := q.vmOf()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.unlocked(false); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(v.snapshots) > 0:
+		return nil, fail("unable to create template, because VM contains snapshots")
+	case v.template() && !q.p.has("disk"):
+		return nil, fail("you can't convert a template to a template")
+	case v.running:
+		return nil, fail("you can't convert a VM to template if VM is running")
+	}
+	return q.fork("qmtemplate", q.vars["vmid"], func(*task) *job {
+		return &job{locks: lockVM(v.id), steps: once(q.c.cfg.Durations.Template, func() error {
+			q.makeTemplate(v)
+			return nil
+		})}
+	}), nil
+}
+
+func (q *call) makeTemplate(v *vm) {
+	v.conf["template"] = "1"
+	for _, k := range drives(v.conf) {
+		d := mustDrive(k, v.conf[k])
+		vol := q.c.volume(d.volid, v.node)
+		if vol == nil || d.cdrom() || strings.Contains(vol.name, "base-") {
+			continue
+		}
+		q.c.free(vol)
+		vol.name = strings.Replace(vol.name, "vm-", "base-", 1)
+		q.c.volumes[vol.storage.key(vol.node, vol.name)] = vol
+		d.volid = vol.volid()
+		v.conf[k] = d.String()
+	}
+}
+
+// feature says whether a VM's storages can do something.
+func (q *call) feature() (any, error) {
+	v, err := q.vmOf()
+	if err != nil {
+		return nil, err
+	}
+	can := true
+	if q.p["feature"] == "snapshot" {
+		can = q.c.canSnapshot(v)
+	}
+	nodes := []string{}
+	for _, n := range q.c.nodes {
+		if n.Name == v.node || q.c.onlyShared(v) {
+			nodes = append(nodes, n.Name)
+		}
+	}
+	return object{"hasFeature": flag(can), "nodes": nodes}, nil
+}
+
+// onlyShared reports whether all volumes of a VM are on shared storages.
+func (c *Cluster) onlyShared(v *vm) bool {
+	for _, id := range v.volids() {
+		if vol := c.volume(id, v.node); vol != nil && !vol.storage.Shared {
+			return false
+		}
+	}
+	return true
+}
+
+// moveDisk moves a disk to another storage or gives it to another VM.
+func (q *call) moveDisk() (any, error) {
+	v, err := q.vmOf()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkDigest(q.p["digest"]); err != nil {
+		return nil, err
+	}
+	switch {
+	case q.p.has("storage") && q.p.has("target-vmid"):
+		return nil, badParam("storage", "either set 'storage' or 'target-vmid', but not both")
+	case q.p.has("target-vmid"):
+		return q.reassign(v)
+	case q.p.has("storage"):
+		return q.moveToStorage(v)
+	}
+	return nil, badParam("target-vmid", "either 'storage' or 'target-vmid' needs to be set")
+}
+
+func (q *call) reassign(v *vm) (any, error) {
+	disk, id := q.p["disk"], q.p.int("target-vmid", 0)
+	slot := q.p.str("target-disk", disk)
+	dst := q.c.vms[id]
+	switch {
+	case dst == nil:
+		return nil, fail("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", q.node, id)
+	case dst.node != v.node:
+		return nil, fail("Both VMs need to be on the same node (%s) but target VM is on %s.", v.node, dst.node)
+	case v.conf[disk] == "":
+		return nil, fail("Disk '%s' for VM '%d' does not exist", disk, v.id)
+	case dst.conf[slot] != "":
+		return nil, fail("Target disk key '%s' is already in use for VM '%d'", slot, id)
+	case slotKind(disk) == "unused" && slotKind(slot) != "unused":
+		return nil, fail("Cannot reassign unused disk to '%s'", slot)
+	}
+	if err := q.need(fmt.Sprintf("/vms/%d", id), "VM.Config.Disk"); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("%d-%s>%d-%s", v.id, disk, id, slot)
+	return q.fork("qmmove", name, func(t *task) *job {
+		return &job{locks: append(lockVM(v.id), lockVM(id)...), steps: once(q.c.cfg.Durations.Move, func() error {
+			t.log("reassign disk '%s' from VM '%d' as '%s' to VM '%d'", disk, v.id, slot, id)
+			d := mustDrive(disk, v.conf[disk])
+			vol := q.c.volume(d.volid, v.node)
+			if vol == nil {
+				return fail("volume '%s' does not exist", d.volid)
+			}
+			q.c.rename(vol, id)
+			t.log("removing disk '%s' from VM '%d' config", disk, v.id)
+			delete(v.conf, disk)
+			d.volid = vol.volid()
+			dst.conf[slot] = d.String()
+			return nil
+		})}
+	}), nil
+}
+
+// rename makes a volume another VM's.
+func (c *Cluster) rename(vol *volume, vmid int) {
+	c.free(vol)
+	fresh := c.newVolume(vol.storage, vol.node, volumeWant{vmid: vmid, prefix: "vm", size: vol.size, format: vol.format})
+	c.free(fresh)
+	vol.vmid, vol.name, vol.base = vmid, fresh.name, ""
+	c.volumes[vol.storage.key(vol.node, vol.name)] = vol
+}
+
+func (q *call) moveToStorage(v *vm) (any, error) {
+	disk := q.p["disk"]
+	s, err := q.c.usable(q.p["storage"], v.node)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.need("/storage/"+s.Name, "Datastore.AllocateSpace"); err != nil {
+		return nil, err
+	}
+	if v.conf[disk] == "" {
+		return nil, fail("disk '%s' does not exist", disk)
+	}
+	d := mustDrive(disk, v.conf[disk])
+	src := q.c.volume(d.volid, v.node)
+	if src == nil {
+		return nil, fail("volume '%s' does not exist", d.volid)
+	}
+	if src.storage == s && q.p.str("format", src.format) == src.format {
+		return nil, fail("you can't move to the same storage with same format")
+	}
+	return q.fork("qmmove", q.vars["vmid"], func(t *task) *job {
+		return &job{locks: lockVM(v.id), steps: once(q.c.cfg.Durations.Move, func() error {
+			if err := v.unlocked(false); err != nil {
+				return err
+			}
+			t.log("create full clone of drive %s (%s)", disk, d.volid)
+			vol, err := q.allocate(s, v.node, volumeWant{vmid: v.id, prefix: "vm", size: src.size, format: q.p.str("format", src.format)}, t.log)
+			if err != nil {
+				return fail("storage migration failed: %s", err)
+			}
+			d.volid = vol.volid()
+			v.conf[disk] = d.String()
+			if q.p.bool("delete") {
+				q.c.free(src)
+			} else {
+				v.conf[freeUnused(v.conf)] = src.volid()
+			}
+			return nil
+		})}
+	}), nil
+}

@@ -1,0 +1,362 @@
+package pvesim
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// firewall is one firewall file.
+type firewall struct {
+	options map[string]string
+	rules   []map[string]string
+	ipsets  []*ipset
+	aliases []*alias
+}
+
+type ipset struct {
+	name, comment string
+	entries       []*ipsetEntry
+}
+
+type ipsetEntry struct {
+	cidr, comment string
+	nomatch       bool
+}
+
+type alias struct{ name, cidr, comment string }
+
+func (f *firewall) copy() *firewall {
+	n := &firewall{options: maps.Clone(f.options)}
+	for _, r := range f.rules {
+		n.rules = append(n.rules, maps.Clone(r))
+	}
+	for _, s := range f.ipsets {
+		c := &ipset{name: s.name, comment: s.comment}
+		for _, e := range s.entries {
+			x := *e
+			c.entries = append(c.entries, &x)
+		}
+		n.ipsets = append(n.ipsets, c)
+	}
+	for _, a := range f.aliases {
+		x := *a
+		n.aliases = append(n.aliases, &x)
+	}
+	return n
+}
+
+// fw is the firewall file that a call is about; it need not exist, nor the VM.
+func (q *call) fw() *firewall {
+	id := q.vmid()
+	if f := q.c.firewalls[id]; f != nil {
+		return f
+	}
+	return &firewall{options: map[string]string{}}
+}
+
+// saveFW keeps a firewall file.
+func (q *call) saveFW(f *firewall) { q.c.firewalls[q.vmid()] = f }
+
+var errChanged = fail("detected modified configuration - file changed by other user? Try again.")
+
+func checkDigest(sent, have string) error {
+	if sent != "" && sent != have {
+		return errChanged
+	}
+	return nil
+}
+
+// digestOf is the SHA-1 over sorted "key:value" lines.
+func digestOf(m map[string]string) string {
+	h := sha1.New()
+	for _, k := range sortedKeys(m) {
+		fmt.Fprintf(h, "%s:%s\n", k, m[k])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// digestOfAll is one digest for a list.
+func digestOfAll(list []map[string]string) string {
+	h := sha1.New()
+	for _, m := range list {
+		for _, k := range sortedKeys(m) {
+			fmt.Fprintf(h, "%s:%s\n", k, m[k])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (q *call) firewallIndex() (any, error) {
+	out := []any{}
+	for _, name := range []string{"rules", "aliases", "ipset", "refs", "options"} {
+		out = append(out, object{"name": name})
+	}
+	return out, nil
+}
+
+// numericOptions are firewall options that the API shows as numbers.
+var numericOptions = strings.Fields("enable dhcp ipfilter macfilter ndp radv ebtables")
+
+func showOptions(f *firewall) object {
+	o := object{"digest": digestOf(f.options)}
+	for k, v := range f.options {
+		o[k] = v
+		if contains(numericOptions, k) {
+			o[k], _ = strconv.Atoi(v)
+		}
+	}
+	return o
+}
+
+func (q *call) firewallOptions() (any, error)        { return showOptions(q.fw()), nil }
+func (q *call) clusterFirewallOptions() (any, error) { return showOptions(q.fw()), nil }
+
+func (q *call) setFirewallOptions() (any, error) {
+	f := q.fw()
+	if err := checkDigest(q.p["digest"], digestOf(f.options)); err != nil {
+		return nil, err
+	}
+	for _, k := range listOf(q.p["delete"]) {
+		delete(f.options, k)
+	}
+	for k, v := range q.p {
+		if k != "delete" && k != "digest" {
+			f.options[k] = v
+		}
+	}
+	q.saveFW(f)
+	return nil, nil
+}
+
+func (q *call) setClusterFirewallOptions() (any, error) { return q.setFirewallOptions() }
+
+// ruleKeys are what a rule consists of.
+var ruleKeys = strings.Fields("type action enable comment dest dport icmp-type iface log macro proto source sport")
+
+func showRule(r map[string]string, pos any, digest string) object {
+	o := object{"pos": pos, "digest": digest}
+	for k, v := range r {
+		o[k] = v
+	}
+	o["enable"], _ = strconv.Atoi(r["enable"])
+	for _, k := range []string{"source", "dest"} {
+		if version := ipVersion(r[k]); version != 0 {
+			o["ipversion"] = version
+		}
+	}
+	return o
+}
+
+func ipVersion(list string) int {
+	for _, a := range listOf(list) {
+		addr, _, _ := strings.Cut(a, "/")
+		if ip, err := netip.ParseAddr(addr); err == nil {
+			if ip.Is6() {
+				return 6
+			}
+			return 4
+		}
+	}
+	return 0
+}
+
+func (q *call) ruleList() (any, error) {
+	f := q.fw()
+	digest := digestOfAll(f.rules)
+	out := []any{}
+	for i, r := range f.rules {
+		out = append(out, showRule(r, i, digest))
+	}
+	return out, nil
+}
+
+// ruleAt finds the rule of a path.
+func (q *call) ruleAt() (*firewall, int, error) {
+	f := q.fw()
+	pos, _ := strconv.Atoi(q.vars["pos"])
+	if err := checkDigest(q.p["digest"], digestOfAll(f.rules)); err != nil {
+		return nil, 0, err
+	}
+	if pos < 0 || pos >= len(f.rules) {
+		return nil, 0, fail("no rule at position %d", pos)
+	}
+	return f, pos, nil
+}
+
+func (q *call) ruleShow() (any, error) {
+	f, pos, err := q.ruleAt()
+	if err != nil {
+		return nil, err
+	}
+	return showRule(f.rules[pos], q.vars["pos"], digestOfAll(f.rules)), nil
+}
+
+// ruleCreate always inserts at the top, whatever pos says.
+func (q *call) ruleCreate() (any, error) {
+	f := q.fw()
+	if err := checkDigest(q.p["digest"], digestOfAll(f.rules)); err != nil {
+		return nil, err
+	}
+	r := map[string]string{"enable": "0"}
+	for _, k := range ruleKeys {
+		if v, ok := q.p[k]; ok {
+			r[k] = v
+		}
+	}
+	if err := checkRule(r); err != nil {
+		return nil, err
+	}
+	f.rules = append([]map[string]string{r}, f.rules...)
+	q.saveFW(f)
+	return nil, nil
+}
+
+func (q *call) ruleUpdate() (any, error) {
+	f, pos, err := q.ruleAt()
+	if err != nil {
+		return nil, err
+	}
+	if q.p.has("moveto") {
+		f.move(pos, q.p.int("moveto", 0))
+		return nil, nil
+	}
+	r := maps.Clone(f.rules[pos])
+	for _, k := range listOf(q.p["delete"]) {
+		delete(r, k)
+	}
+	for _, k := range ruleKeys {
+		if v, ok := q.p[k]; ok {
+			r[k] = v
+		}
+	}
+	if err := checkRule(r); err != nil {
+		return nil, err
+	}
+	f.rules[pos] = r
+	return nil, nil
+}
+
+// move puts the rule at from in front of the one that is now at to.
+func (f *firewall) move(from, to int) {
+	moving := f.rules[from]
+	rest := []map[string]string{}
+	for i, r := range f.rules {
+		if i == to {
+			rest = append(rest, moving)
+		}
+		if i != from {
+			rest = append(rest, r)
+		}
+	}
+	if to >= len(f.rules) {
+		rest = append(rest, moving)
+	}
+	f.rules = rest
+}
+
+func (q *call) ruleDelete() (any, error) {
+	f, pos, err := q.ruleAt()
+	if err != nil {
+		return nil, err
+	}
+	f.rules = append(f.rules[:pos:pos], f.rules[pos+1:]...)
+	return nil, nil
+}
+
+// macros are the firewall macros that the simulator knows.
+var macros = strings.Fields(`Amanda Auth BGP BitTorrent BitTorrent32 CVS Ceph Citrix DAAP DCC DHCPfwd DHCPv6 DNS Distcc FTP Finger GNUnet GRE Git HKP HTTP
+	HTTP/3 HTTPS ICPV2 ICQ IMAP IMAPS IPIP IPsec IPsecah IPsecnat IRC Jetdirect L2TP LDAP LDAPS MDNS MSNP MSSQL Mail Minecraft MongoDB Munin MySQL NNTP
+	NNTPS NTP NeighborDiscovery OSPF OpenVPN PBS PCA PMG POP3 POP3S PPtP Ping PostgreSQL Printer RDP RIP RNDC Razor Rdate Redis Rsync SANE SMB SMBswat
+	SMTP SMTPS SNMP SPAMD SPICEproxy SSH SVN SixXS Squid Submission Syslog TFTP Telnet Telnets Time Trcrt VNC VNCL Web Webcache Webmin Whois WireGuard`)
+
+// checkRule checks a rule as a whole.
+func checkRule(r map[string]string) error {
+	errs := map[string]string{}
+	if r["type"] != "group" && !contains([]string{"ACCEPT", "DROP", "REJECT"}, r["action"]) {
+		errs["action"] = fmt.Sprintf("unknown action '%s'", r["action"])
+	}
+	if m := r["macro"]; m != "" && !contains(macros, m) {
+		errs["macro"] = fmt.Sprintf("unknown macro '%s'", m)
+	}
+	for _, k := range []string{"dport", "sport"} {
+		if r[k] != "" && r["proto"] == "" && r["macro"] == "" {
+			errs["proto"] = fmt.Sprintf("missing property - '%s' requires this property", k)
+		}
+	}
+	if len(errs) > 0 {
+		return badParams(errs)
+	}
+	return nil
+}
+
+func isFirewallPort(_, v string) (string, error) {
+	for _, p := range strings.Split(v, ":") {
+		n, err := strconv.Atoi(p)
+		switch {
+		case err != nil && strings.Trim(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "":
+			return "", fmt.Errorf("invalid port '%s'", p)
+		case err == nil && (n < 0 || n > 65535):
+			return "", fmt.Errorf("invalid port '%s'", p)
+		}
+	}
+	return v, nil
+}
+
+// protocols are the names of IP protocols that rules use; numbers are accepted too.
+var protocols = strings.Fields("tcp udp udplite icmp icmpv6 ipv6-icmp igmp gre esp ah sctp ospf vrrp ipip ipv6 dccp")
+
+func isFirewallProtocol(_, v string) (string, error) {
+	if n, err := strconv.Atoi(v); err == nil && n >= 0 && n < 256 || contains(protocols, strings.ToLower(v)) {
+		return v, nil
+	}
+	return "", fmt.Errorf("invalid protocol '%s'", v)
+}
+
+// isFirewallAddress accepts an address, a network, a range, a set (+name) or an alias.
+func isFirewallAddress(_, v string) (string, error) {
+	if strings.HasPrefix(v, "+") {
+		return v, nil
+	}
+	from, to, isRange := strings.Cut(v, "-")
+	if isRange && strings.ContainsAny(from, ".:") {
+		if _, err := isFirewallAddress("", to); err != nil {
+			return "", err
+		}
+		v = from
+	}
+	addr, _, _ := strings.Cut(v, "/")
+	if !strings.ContainsAny(addr, ".:") || strings.HasPrefix(addr, "dc/") || strings.HasPrefix(addr, "guest/") {
+		return v, nil // an alias
+	}
+	if quads := strings.Split(addr, "."); len(quads) == 4 {
+		for _, d := range quads {
+			if n, err := strconv.Atoi(d); err != nil || n > 255 {
+				return "", fmt.Errorf("invalid IP address: Invalid quad in IP address %s - %s", addr, d)
+			}
+		}
+		return v, nil
+	}
+	if _, err := netip.ParseAddr(addr); err != nil {
+		return "", fmt.Errorf("invalid IP address: %s", addr)
+	}
+	return v, nil
+}
+
+func isCIDROrAlias(_, v string) (string, error) {
+	addr, _, _ := strings.Cut(v, "/")
+	if !strings.ContainsAny(addr, ".:") {
+		return v, nil
+	}
+	if _, err := netip.ParseAddr(addr); err != nil {
+		return "", fmt.Errorf("value does not look like a valid IP address or CIDR network")
+	}
+	if _, err := netip.ParsePrefix(v); strings.Contains(v, "/") && err != nil {
+		return "", fmt.Errorf("value does not look like a valid IP address or CIDR network")
+	}
+	return v, nil
+}

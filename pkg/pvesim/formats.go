@@ -1,0 +1,189 @@
+package pvesim
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// format checks a value and returns its normal form. name is the parameter's.
+type format func(name, v string) (string, error)
+
+// shape is a format that is a regular expression with a text for what does not match; %s in the
+// text is the value.
+func shape(expr, text string) format {
+	re := regexp.MustCompile(expr)
+	return func(_, v string) (string, error) {
+		if re.MatchString(v) {
+			return v, nil
+		}
+		if strings.Contains(text, "%s") {
+			return "", fmt.Errorf(text, v)
+		}
+		return "", errors.New(text)
+	}
+}
+
+// each is a format for lists of values in format f.
+func each(f format) format {
+	return func(name, v string) (string, error) {
+		for _, x := range listOf(v) {
+			if _, err := f(name, x); err != nil {
+				return "", err
+			}
+		}
+		return v, nil
+	}
+}
+
+const dnsLabel = `[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?`
+
+var (
+	isNode     = shape(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`, "value does not look like a valid node name")
+	isVMID     = shape(`^[1-9][0-9]{2,8}$`, "value does not look like a valid VM ID")
+	isDNSName  = shape(`^(`+dnsLabel+`\.)*`+dnsLabel+`$`, "value does not look like a valid DNS name")
+	isStorage  = shape(`^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$`, "storage ID '%s' contains illegal characters")
+	isConfigID = shape(`^[A-Za-z][A-Za-z0-9_-]+$`, "invalid configuration ID '%s'")
+	isPool     = shape(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$`, "value '%s' contains invalid characters")
+	isTag      = shape(`^[A-Za-z0-9_][A-Za-z0-9_+.-]*$`, "invalid characters in tag")
+	isUser     = shape(`^[^\s:/]+@[A-Za-z][A-Za-z0-9._-]+$`, "value '%s' does not look like a valid user name")
+	isToken    = shape(`^[^\s:/]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+$`, "value '%s' does not look like a valid token ID")
+)
+
+// formats are the named formats of the parameter tables. They are filled in by init where a format
+// is made of others.
+var formats = map[string]format{
+	"node":          isNode,
+	"vmid":          isVMID,
+	"vmid-list":     each(isVMID),
+	"dns-name":      isDNSName,
+	"storage-id":    isStorage,
+	"storage-list":  each(isStorage),
+	"storage-pairs": each(shape(`^(1|[A-Za-z][A-Za-z0-9_.-]*(:[A-Za-z][A-Za-z0-9_.-]*)?)$`, "invalid storage pair '%s'")),
+	"configid":      isConfigID,
+	"configid-list": each(isConfigID),
+	"poolid":        isPool,
+	"tag-list":      each(isTag),
+	"userid":        isUser,
+	"userid-list":   each(isUser),
+	"tokenid-list":  each(isToken),
+	"roleid":        shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters"),
+	"roleid-list":   each(shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters")),
+	"priv-list":     each(isPrivilege),
+	"urlencoded":    shape(`^[-%a-zA-Z0-9_.!~*'()]*$`, "invalid urlencoded string: %s"),
+	"address-list":  each(isAddress),
+	"volume-id":     shape(`^[A-Za-z][A-Za-z0-9_.-]*:.+$`, "unable to parse volume ID '%s'"),
+	"cidr-or-alias": isCIDROrAlias,
+	"fw-address":    each(isFirewallAddress),
+	"fw-port":       each(isFirewallPort),
+	"fw-protocol":   isFirewallProtocol,
+	"hotplug":       each(shape(`^(0|1|network|disk|cpu|memory|usb|cloudinit)$`, "invalid hotplug feature '%s'")),
+	"cpu":           isCPU,
+	"iface":         shape(`^[a-zA-Z][a-zA-Z0-9_.:-]{1,20}$`, "invalid network interface name '%s'"),
+	"content-list":  each(shape(`^(backup|images|import|iso|rootdir|snippets|vztmpl|none)$`, "invalid content type '%s'")),
+	"task-status":   each(shape(`^(ok|error|warning|unknown)$`, "value does not look like a valid task status type")),
+}
+
+// pattern is a parameter's regular expression. shown is set for those whose error text shows it.
+type pattern struct {
+	re    *regexp.Regexp
+	shown string
+}
+
+var patterns = map[string]pattern{
+	"disk-size":   {re: regexp.MustCompile(`^\+?\d+(\.\d+)?[KMGT]?$`)},
+	"volume-size": {re: regexp.MustCompile(`^\d+[MG]?$`)},
+	"fw-name":     {re: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)},
+	"fw-iface":    {regexp.MustCompile(`^net\d+$`), `net\d+`},
+	"serial":      {re: regexp.MustCompile(`^(/dev/.+|socket)$`)},
+	"parallel":    {re: regexp.MustCompile(`^(/dev/parport\d+|/dev/usb/lp\d+)$`)},
+	"uuid":        {re: regexp.MustCompile(`^([a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01])$`)},
+	"bootdisk":    {re: regexp.MustCompile(`^(ide|sata|scsi|virtio)\d+$`)},
+	"startdate":   {re: regexp.MustCompile(`^(now|\d{4}-\d{1,2}-\d{1,2}(T\d{1,2}:\d{1,2}:\d{1,2})?)$`)},
+}
+
+func isAddress(_, v string) (string, error) {
+	if _, err := netip.ParseAddr(v); err == nil {
+		return v, nil
+	}
+	if _, err := isDNSName("", v); err != nil {
+		return "", fmt.Errorf("value does not look like a valid address: %s", v)
+	}
+	return v, nil
+}
+
+// cidr4 and cidr6 are the addresses of ipconfig: with prefix, or a word.
+func cidr(six bool, what string, words ...string) format {
+	return func(_, v string) (string, error) {
+		if contains(words, v) {
+			return v, nil
+		}
+		p, err := netip.ParsePrefix(v)
+		if err != nil || p.Addr().Is6() != six {
+			return "", errors.New("value does not look like a valid " + what + " network configuration")
+		}
+		return v, nil
+	}
+}
+
+func address(six bool, what string) format {
+	return func(_, v string) (string, error) {
+		a, err := netip.ParseAddr(v)
+		if err != nil || a.Is6() != six {
+			return "", errors.New("value does not look like a valid " + what + " address")
+		}
+		return v, nil
+	}
+}
+
+// cpuTypes are some of the built-in CPU types.
+var cpuTypes = strings.Fields("host max kvm64 kvm32 qemu64 qemu32 x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa Haswell Broadwell Skylake-Server Cascadelake-Server Icelake-Server SapphireRapids Nehalem Westmere SandyBridge IvyBridge Opteron_G5")
+
+func isCPU(_, v string) (string, error) {
+	first, _, _ := strings.Cut(v, ",")
+	typ := strings.TrimPrefix(first, "cputype=")
+	if !strings.Contains(first, "=") || typ != first {
+		if !contains(cpuTypes, typ) && !strings.HasPrefix(typ, "custom-") {
+			return "", fmt.Errorf("Built-in cputype '%s' is not defined (missing 'custom-' prefix?)", typ)
+		}
+	}
+	return v, nil
+}
+
+func isPrivilege(_, v string) (string, error) {
+	if !contains(allPrivileges, v) {
+		return "", fmt.Errorf("invalid privilege '%s'", v)
+	}
+	return v, nil
+}
+
+// parseSize reads a disk size with an optional unit K, M, G or T and returns bytes.
+func parseSize(v string) int64 {
+	unit := int64(1)
+	switch {
+	case strings.HasSuffix(v, "K"):
+		unit = 1 << 10
+	case strings.HasSuffix(v, "M"):
+		unit = 1 << 20
+	case strings.HasSuffix(v, "G"):
+		unit = 1 << 30
+	case strings.HasSuffix(v, "T"):
+		unit = 1 << 40
+	}
+	f, _ := strconv.ParseFloat(strings.TrimRight(v, "KMGT"), 64)
+	return int64(f * float64(unit))
+}
+
+// showSize writes bytes with the largest unit that divides them.
+func showSize(n int64) string {
+	units := []string{"", "K", "M", "G", "T"}
+	i := 0
+	for i < len(units)-1 && n%1024 == 0 {
+		n /= 1024
+		i++
+	}
+	return strconv.FormatInt(n, 10) + units[i]
+}

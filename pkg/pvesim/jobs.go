@@ -1,0 +1,144 @@
+package pvesim
+
+import "time"
+
+// job is work that needs locks and time: the work of a task, or of a call that waits.
+// All its functions run with the cluster's mutex held.
+type job struct {
+	locks []lockWant
+	steps []step
+	// undo cleans up after a step has failed or the job was aborted.
+	undo func()
+	// log takes the lines of the task log.
+	log func(format string, args ...any)
+	// end takes the result.
+	end func(error)
+
+	held  []int
+	stop  func() // ends the present wait
+	begun bool   // all locks are held
+	over  bool
+}
+
+// step is one piece of a job: run is called once takes has passed.
+type step struct {
+	takes time.Duration
+	run   func() error
+}
+
+// once is a job's single step.
+func once(takes time.Duration, run func() error) []step { return []step{{takes, run}} }
+
+// start begins a job: locks first, then the steps.
+func (c *Cluster) start(j *job) {
+	if len(j.locks) == 0 {
+		j.begun = true
+		c.next(j)
+		return
+	}
+	want := j.locks[0]
+	j.locks = j.locks[1:]
+	waited := false
+	atOnce, cancel := c.lock(want, func() {
+		if waited {
+			j.log(" OK")
+		}
+		j.stop = nil
+		j.held = append(j.held, want.vmid)
+		c.start(j)
+	}, func() { c.finish(j, errLockTimeout(want.vmid)) })
+	if !atOnce {
+		waited = true
+		j.stop = cancel
+		j.log("trying to acquire lock...")
+	}
+}
+
+// next does the steps that are left.
+func (c *Cluster) next(j *job) {
+	if j.over {
+		return
+	}
+	if len(j.steps) == 0 {
+		c.finish(j, nil)
+		return
+	}
+	s := j.steps[0]
+	j.steps = j.steps[1:]
+	stop := c.after(s.takes, func() {
+		j.stop = nil
+		if err := s.run(); err != nil {
+			c.finish(j, err)
+			return
+		}
+		c.next(j)
+	})
+	if s.takes > 0 {
+		j.stop = stop
+	}
+}
+
+// finish ends a job, with err or well, and releases its locks.
+func (c *Cluster) finish(j *job, err error) {
+	if j.over {
+		return
+	}
+	j.over = true
+	if j.stop != nil {
+		j.stop()
+	}
+	if err != nil && j.undo != nil && j.begun {
+		j.undo()
+	}
+	held := j.held
+	j.held = nil
+	j.end(err)
+	for i := len(held) - 1; i >= 0; i-- {
+		c.unlock(held[i])
+	}
+}
+
+// proxyTimeout is how long pveproxy waits for an answer; afterwards it answers 596 and the work
+// goes on.
+const proxyTimeout = 30 * time.Second
+
+// wait runs a job for a call that answers when it is done. It releases the mutex while it waits.
+func (c *Cluster) wait(j *job) error {
+	var result error
+	done, ended := make(chan struct{}), false
+	j.log = func(string, ...any) {}
+	j.end = func(err error) { result, ended = err, true; close(done) }
+	c.start(j)
+	if ended {
+		return result
+	}
+	late := make(chan struct{})
+	stop := c.after(proxyTimeout, func() { close(late) })
+	defer stop()
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-done:
+		return result
+	case <-late:
+		return &apiError{code: 596, reason: "Connection timed out", empty: true}
+	case <-c.closing:
+		return errDropped
+	}
+}
+
+// pause lets d pass while a call waits. It releases the mutex.
+func (c *Cluster) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	over := make(chan struct{})
+	stop := c.after(d, func() { close(over) })
+	c.mu.Unlock()
+	select {
+	case <-over:
+	case <-c.closing:
+	}
+	c.mu.Lock()
+	stop()
+}

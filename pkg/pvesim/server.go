@@ -1,0 +1,198 @@
+package pvesim
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Server is a cluster that listens on a TCP address. It speaks HTTP/1.1 itself, because net/http's
+// server cannot send Proxmox VE's own reason phrases.
+type Server struct {
+	// URL is the base of the API: http(s)://host:port/api2/json
+	URL string
+	// CertPEM is the server's self-made certificate; empty without TLS.
+	CertPEM []byte
+
+	cluster  *Cluster
+	listener net.Listener
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	conns    map[net.Conn]bool // nil once closed
+}
+
+// Listen serves the API without TLS on a TCP address such as "127.0.0.1:0".
+func (c *Cluster) Listen(addr string) (*Server, error) { return c.listen(addr, nil, nil) }
+
+// ListenTLS serves the API with a certificate that it makes for the address, localhost and the loopback
+// addresses.
+func (c *Cluster) ListenTLS(addr string) (*Server, error) {
+	cert, pem, err := selfSigned(addr, c.cfg.Now())
+	if err != nil {
+		return nil, fmt.Errorf("pvesim: making a certificate for %s: %w", addr, err)
+	}
+	return c.listen(addr, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, pem)
+}
+
+func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("pvesim: %w", err)
+	}
+	scheme := "http"
+	if conf != nil {
+		scheme = "https"
+		l = tls.NewListener(l, conf)
+	}
+	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, cluster: c, listener: l, conns: map[net.Conn]bool{}}
+	s.wg.Add(1)
+	go s.accept()
+	return s, nil
+}
+
+// Close stops listening, closes all connections and waits for their goroutines. Calls that wait for a
+// lock or a delay end with the cluster: Close of the Cluster is called too.
+func (s *Server) Close() {
+	s.listener.Close()
+	s.cluster.Close()
+	s.mu.Lock()
+	conns := s.conns
+	s.conns = nil
+	s.mu.Unlock()
+	for conn := range conns {
+		conn.Close()
+	}
+	s.wg.Wait()
+}
+
+func (s *Server) accept() {
+	defer s.wg.Done()
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.conns == nil {
+			s.mu.Unlock()
+			conn.Close()
+			return
+		}
+		s.conns[conn] = true
+		s.wg.Add(1)
+		s.mu.Unlock()
+		go s.serve(conn)
+	}
+}
+
+// serve answers the requests of one connection, one after the other.
+func (s *Server) serve(conn net.Conn) {
+	defer s.wg.Done()
+	defer func() {
+		conn.Close()
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+	}()
+	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
+	for {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !isNetError(err) {
+				io.WriteString(conn, "HTTP/1.1 400 bad request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+			}
+			return
+		}
+		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		}
+		a := s.cluster.answer(r)
+		if a.drop {
+			return
+		}
+		keep := !r.Close && r.ProtoAtLeast(1, 1)
+		if err := a.write(out, r.Method, keep); err != nil || !keep {
+			return
+		}
+	}
+}
+
+func isNetError(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// write sends an answer. Answers without a body carry no type, as the real ones.
+func (a answer) write(w *bufio.Writer, method string, keep bool) error {
+	fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n", a.code, a.reason)
+	h := a.header.Clone()
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set("Connection", map[bool]string{true: "Keep-Alive", false: "close"}[keep])
+	if err := h.Write(w); err != nil {
+		return err
+	}
+	io.WriteString(w, "\r\n")
+	if method != http.MethodHead {
+		w.Write(a.body)
+	}
+	return w.Flush()
+}
+
+// RoundTrip makes a Cluster the transport of a client in the same process: no sockets, but the same
+// answers with their reason phrases. Any scheme and host will do.
+func (c *Cluster) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	ch := make(chan answer, 1)
+	if done := r.Context().Done(); done == nil {
+		ch <- c.answer(r)
+	} else {
+		go func() { ch <- c.answer(r) }()
+		select {
+		case a := <-ch:
+			ch <- a
+		case <-done:
+			return nil, r.Context().Err() // the work goes on, as on a real server
+		}
+	}
+	a := <-ch
+	if a.drop {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return &http.Response{
+		Status: strconv.Itoa(a.code) + " " + a.reason, StatusCode: a.code, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: a.header, Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
+	}, nil
+}
+
+// ServeHTTP makes a Cluster a handler for net/http. Where the connection can be taken over, the answer
+// carries its reason phrase and the connection is closed; otherwise only the code arrives.
+func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a := c.answer(r)
+	if hj, ok := w.(http.Hijacker); ok && r.ProtoMajor == 1 {
+		if conn, rw, err := hj.Hijack(); err == nil {
+			defer conn.Close()
+			if !a.drop {
+				_ = a.write(rw.Writer, r.Method, false) // the client is gone: nobody to tell
+			}
+			return
+		}
+	}
+	if a.drop {
+		panic(http.ErrAbortHandler)
+	}
+	for k, v := range a.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(a.code)
+	_, _ = w.Write(a.body)
+}
