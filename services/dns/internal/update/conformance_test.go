@@ -102,7 +102,7 @@ func (s *suite) zones(secret string, names ...string) *zone.Set {
 
 func (s *suite) newClient(secret string, names ...string) *Client {
 	s.Helper()
-	c := New(s.zones(secret, names...), 5*time.Second)
+	c := New(s.zones(secret, names...), Options{Timeout: 5 * time.Second})
 	s.Cleanup(c.Close)
 	return c
 }

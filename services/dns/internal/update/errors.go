@@ -109,22 +109,46 @@ func (e *ConflictError) Error() string {
 		e.Name, e.Mark.Ref, stands)
 }
 
-// Conflicts collects the conflicts of an error of Apply.
+// Conflicts are the conflicts in an error of Apply.
 func Conflicts(err error) []*ConflictError {
-	var conflict *ConflictError
-	var joined interface{ Unwrap() []error }
-	switch {
-	case errors.As(err, &joined):
-		var all []*ConflictError
-		for _, one := range joined.Unwrap() {
-			all = append(all, Conflicts(one)...)
+	var all []*ConflictError
+	for _, one := range single(err) {
+		var conflict *ConflictError
+		if errors.As(one, &conflict) {
+			all = append(all, conflict)
 		}
-		return all
-	case errors.As(err, &conflict):
-		return []*ConflictError{conflict}
-	default:
+	}
+	return all
+}
+
+// Passes tells whether some part of an error of Apply or Lookup goes away when it is tried again. What
+// remains needs a person.
+func Passes(err error) bool {
+	for _, one := range single(err) {
+		var e *Error
+		var conflict *ConflictError
+		if errors.As(one, &e) && e.NeedsPerson() || errors.As(one, &conflict) {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// single takes joined errors apart.
+func single(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if err == nil {
 		return nil
 	}
+	if !errors.As(err, &joined) {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, single(one)...)
+	}
+	return all
 }
 
 func isPrerequisite(err error) bool {

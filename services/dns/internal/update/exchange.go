@@ -18,26 +18,34 @@ const (
 	connections = 8
 	// tsigFudge is how many seconds the clocks may differ (RFC 8945, section 10).
 	tsigFudge = 300
+	// rest is how long a server that cannot be reached is not asked again: with thousands of VMs to look
+	// after, each would wait for its own time-out.
+	rest = 2 * time.Second
 )
 
 // server is one DNS server with its open TCP connections.
 type server struct {
-	addr  string
-	slots chan struct{}
+	addr    string
+	timeout time.Duration
+	now     func() time.Time
+	slots   chan struct{}
 
 	mu     sync.Mutex
 	idle   []net.Conn
 	closed bool
+	// down is why the server could not be reached, and until when that is taken for granted.
+	down      error
+	downUntil time.Time
 }
 
-func newServer(addr string) *server {
-	return &server{addr: addr, slots: make(chan struct{}, connections)}
+func newServer(addr string, o Options) *server {
+	return &server{addr: addr, timeout: o.Timeout, now: o.Now, slots: make(chan struct{}, connections)}
 }
 
 // exchange signs and sends a message and checks the answer. Its error is an *Error.
 func (c *Client) exchange(ctx context.Context, z zone.Zone, doing string, m *dns.Msg) (*dns.Msg, error) {
-	r, err := c.servers[z.Server].do(ctx, c.timeout, z.TSIG, m)
-	kind := judge(m, r, err)
+	r, err := c.servers[z.Server].do(ctx, z.TSIG, m)
+	kind := judge(m, r, err, z.TSIG.Name != "")
 	if kind == "" {
 		return r, nil
 	}
@@ -50,7 +58,7 @@ func (c *Client) exchange(ctx context.Context, z zone.Zone, doing string, m *dns
 
 // judge gives an answer its kind, empty when it is good. err is what the library said: that nothing could
 // be read, or that the signature is wrong. It verifies no answer that says NOTAUTH.
-func judge(m, r *dns.Msg, err error) Kind {
+func judge(m, r *dns.Msg, err error, signed bool) Kind {
 	if r == nil {
 		return Unreachable
 	}
@@ -65,7 +73,7 @@ func judge(m, r *dns.Msg, err error) Kind {
 		return BadClock
 	case rcodes[r.Rcode] != "":
 		return rcodes[r.Rcode]
-	case err != nil || sig == nil:
+	case err != nil || signed && sig == nil:
 		return BadAnswer
 	}
 	switch r.Rcode {
@@ -82,17 +90,29 @@ func judge(m, r *dns.Msg, err error) Kind {
 	return Failing
 }
 
-// do sends a message over an idle connection or a new one. A connection that the server has closed
-// meanwhile is replaced once: with the prerequisites every message may be repeated.
-func (s *server) do(ctx context.Context, timeout time.Duration, key zone.TSIG, m *dns.Msg) (*dns.Msg, error) {
+// do sends a message when the server has a slot for it and was not found down just now.
+func (s *server) do(ctx context.Context, key zone.TSIG, m *dns.Msg) (*dns.Msg, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	if err := s.isDown(); err != nil {
+		return nil, err
+	}
+	timed, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	r, err := s.try(timed, key, m)
+	if r == nil && ctx.Err() == nil {
+		s.setDown(err)
+	}
+	return r, err
+}
+
+// try uses an idle connection or a new one. A connection that the server has closed meanwhile is
+// replaced once: with the prerequisites every message may be repeated.
+func (s *server) try(ctx context.Context, key zone.TSIG, m *dns.Msg) (*dns.Msg, error) {
 	if conn := s.take(); conn != nil {
 		r, err := s.roundTrip(ctx, conn, key, m)
 		if r != nil || ctx.Err() != nil {
@@ -104,6 +124,21 @@ func (s *server) do(ctx context.Context, timeout time.Duration, key zone.TSIG, m
 		return nil, err
 	}
 	return s.roundTrip(ctx, conn, key, m)
+}
+
+func (s *server) isDown() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now().Before(s.downUntil) {
+		return s.down
+	}
+	return nil
+}
+
+func (s *server) setDown(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down, s.downUntil = err, s.now().Add(rest)
 }
 
 // roundTrip keeps the connection for the next message when all went well, and closes it otherwise.
@@ -118,7 +153,9 @@ func (s *server) roundTrip(ctx context.Context, conn net.Conn, key zone.TSIG, m 
 			_ = conn.Close()
 		}
 	}()
-	m.SetTsig(key.Name, key.Algorithm, tsigFudge, time.Now().Unix())
+	if key.Name != "" {
+		m.SetTsig(key.Name, key.Algorithm, tsigFudge, time.Now().Unix())
+	}
 	// A dns.Conn signs its second message with the MAC of the first, which servers refuse: it is made anew.
 	co := &dns.Conn{Conn: conn, TsigSecret: map[string]string{key.Name: key.Secret}}
 	if err = co.WriteMsg(m); err != nil {

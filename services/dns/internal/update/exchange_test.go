@@ -13,6 +13,7 @@ import (
 
 	"github.com/vmline/vmline/services/dns/internal/plan"
 	"github.com/vmline/vmline/services/dns/internal/record"
+	"github.com/vmline/vmline/services/dns/internal/zone"
 )
 
 // fake runs a DNS server that answers as told.
@@ -106,19 +107,59 @@ func TestLookupNeedsAnAuthority(t *testing.T) {
 }
 
 func TestServerDown(t *testing.T) {
+	now := time.Unix(1, 0)
 	s := newSuite(t, freePort(t), 0)
-	s.client = s.newClient(keySecret, s.zoneNames()...)
+	s.client = New(s.zones(keySecret, s.zoneNames()...), Options{Now: func() time.Time { return now }})
 	err := s.blind(s.vm(1))
 	s.kind(err, Unreachable)
-	_, err = s.look(s.vm(1))
-	s.kind(err, Unreachable)
-	var e *Error
-	if errors.As(err, &e) && e.NeedsPerson() {
+	if !Passes(err) {
 		t.Errorf("%v needs a person", err)
 	}
 	startNameserverAt(t, s.addr, s.zoneNames())
+	_, err = s.look(s.vm(1))
+	s.kind(err, Unreachable) // it is left alone for a while
+	now = now.Add(rest)
 	s.must(s.blind(s.vm(1)))
 	s.complete(1)
+}
+
+// TestUnsignedZone: the answers need no signature where there is no key.
+func TestUnsignedZone(t *testing.T) {
+	addr := fake(t, func(w dns.ResponseWriter, r *dns.Msg) {
+		if r.IsTsig() != nil {
+			t.Error("signed")
+		}
+		reply(w, r, dns.RcodeSuccess, false, nil)
+	})
+	set, err := zone.NewSet([]zone.Zone{{Name: "c1.test", Server: addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSuite(t, addr, 0)
+	s.client = New(set, Options{})
+	t.Cleanup(s.client.Close)
+	s.must(s.blind(s.vm(1)))
+}
+
+func TestPasses(t *testing.T) {
+	refused, failing, conflict := &Error{Kind: Refused}, &Error{Kind: Failing}, &ConflictError{Name: "a."}
+	for _, tt := range []struct {
+		err    error
+		passes bool
+		n      int
+	}{
+		{nil, false, 0},
+		{refused, false, 0},
+		{failing, true, 0},
+		{conflict, false, 1},
+		{errors.Join(refused, errors.Join(conflict, conflict)), false, 2},
+		{errors.Join(errors.Join(conflict), errors.Join(errors.Join(failing))), true, 1},
+		{errors.New("other"), true, 0},
+	} {
+		if Passes(tt.err) != tt.passes || len(Conflicts(tt.err)) != tt.n {
+			t.Errorf("%v: %v, %d conflicts", tt.err, Passes(tt.err), len(Conflicts(tt.err)))
+		}
+	}
 }
 
 func TestServerRestartsBetweenMessages(t *testing.T) {
@@ -138,10 +179,10 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	addr := fake(t, func(dns.ResponseWriter, *dns.Msg) { <-release })
 	t.Cleanup(func() { close(release) })
 	s := newSuite(t, addr, 0)
-	s.client = New(s.zones(keySecret, s.zoneNames()...), 20*time.Millisecond)
+	s.client = New(s.zones(keySecret, s.zoneNames()...), Options{Timeout: 20 * time.Millisecond})
 	s.kind(s.blind(s.vm(1)), Unreachable)
 
-	s.client = New(s.zones(keySecret, s.zoneNames()...), time.Hour)
+	s.client = New(s.zones(keySecret, s.zoneNames()...), Options{Timeout: time.Hour})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {

@@ -26,22 +26,32 @@ const (
 	namesPerMessage = 32
 )
 
+// Options of a Client. The zero value works.
+type Options struct {
+	// Timeout is for one message and its answer; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// Now is the clock; nil means time.Now. Signatures always carry the real time.
+	Now func() time.Time
+}
+
 // Client updates and reads the configured zones. It is safe for concurrent use.
 type Client struct {
 	zones   *zone.Set
-	timeout time.Duration
 	servers map[string]*server
 }
 
-// New makes a client; timeout is for one message and its answer, 0 means DefaultTimeout.
-func New(zones *zone.Set, timeout time.Duration) *Client {
-	if timeout <= 0 {
-		timeout = DefaultTimeout
+// New makes a client for the zones.
+func New(zones *zone.Set, o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
 	}
-	c := &Client{zones: zones, timeout: timeout, servers: map[string]*server{}}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &Client{zones: zones, servers: map[string]*server{}}
 	for _, z := range zones.All() {
 		if c.servers[z.Server] == nil {
-			c.servers[z.Server] = newServer(z.Server)
+			c.servers[z.Server] = newServer(z.Server, o)
 		}
 	}
 	return c

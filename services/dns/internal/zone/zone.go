@@ -3,6 +3,7 @@ package zone
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 
@@ -20,7 +21,9 @@ type Zone struct {
 	Name string
 	// Server is the primary server as host:port; without a port it is 53.
 	Server string
-	TSIG   TSIG
+	// TSIG signs all messages. Without a name nothing is signed: then only the server's lists of
+	// addresses protect the zone, and answers are believed as they come.
+	TSIG TSIG
 	// TTL in seconds is for records whose package names none; 0 means DefaultTTL.
 	TTL uint32
 }
@@ -66,33 +69,42 @@ func NewSet(zones []Zone) (*Set, error) {
 
 func (z *Zone) normalize() error {
 	if _, ok := dns.IsDomainName(z.Name); !ok || z.Name == "" {
-		return fmt.Errorf("this is not a domain name")
-	}
-	if _, ok := dns.IsDomainName(z.TSIG.Name); !ok || z.TSIG.Name == "" {
-		return fmt.Errorf("%q is not a name of a TSIG key; updates must be signed", z.TSIG.Name)
+		return errors.New("this is not a domain name")
 	}
 	if z.Server == "" {
-		return fmt.Errorf("no server is given")
+		return errors.New("no server is given")
 	}
 	if _, _, err := net.SplitHostPort(z.Server); err != nil {
 		z.Server = net.JoinHostPort(z.Server, "53")
 	}
-	if z.TSIG.Algorithm == "" {
-		z.TSIG.Algorithm = dns.HmacSHA256
-	}
-	z.Name, z.TSIG.Name = dns.CanonicalName(z.Name), dns.CanonicalName(z.TSIG.Name)
-	z.TSIG.Algorithm = dns.CanonicalName(z.TSIG.Algorithm)
-	if !algorithms[z.TSIG.Algorithm] {
-		return fmt.Errorf("unknown TSIG algorithm %s; hmac-sha256 is usual", z.TSIG.Algorithm)
-	}
-	if secret, err := base64.StdEncoding.DecodeString(z.TSIG.Secret); err != nil || len(secret) == 0 {
-		return fmt.Errorf("the secret of TSIG key %s is not base64", z.TSIG.Name)
+	z.Name = dns.CanonicalName(z.Name)
+	if z.TSIG != (TSIG{}) {
+		if err := z.TSIG.normalize(); err != nil {
+			return err
+		}
 	}
 	if z.TTL == 0 {
 		z.TTL = DefaultTTL
 	}
 	if z.TTL > MaxTTL {
 		return fmt.Errorf("TTL %d s is longer than %d s", z.TTL, MaxTTL)
+	}
+	return nil
+}
+
+func (t *TSIG) normalize() error {
+	if _, ok := dns.IsDomainName(t.Name); !ok || t.Name == "" {
+		return fmt.Errorf("%q is not a name of a TSIG key", t.Name)
+	}
+	if t.Algorithm == "" {
+		t.Algorithm = dns.HmacSHA256
+	}
+	t.Name, t.Algorithm = dns.CanonicalName(t.Name), dns.CanonicalName(t.Algorithm)
+	if !algorithms[t.Algorithm] {
+		return fmt.Errorf("unknown TSIG algorithm %s; hmac-sha256 is usual", t.Algorithm)
+	}
+	if secret, err := base64.StdEncoding.DecodeString(t.Secret); err != nil || len(secret) == 0 {
+		return fmt.Errorf("the secret of TSIG key %s is not base64", t.Name)
 	}
 	return nil
 }

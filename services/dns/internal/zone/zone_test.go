@@ -29,7 +29,7 @@ func TestNewSetRefuses(t *testing.T) {
 	tests := map[string]func(*Zone){
 		"not a domain name":      func(z *Zone) { z.Name = "a..b" },
 		"this is not":            func(z *Zone) { z.Name = "" },
-		"updates must be signed": func(z *Zone) { z.TSIG.Name = "" },
+		"not a name of a TSIG":   func(z *Zone) { z.TSIG.Name = "" },
 		"no server":              func(z *Zone) { z.Server = "" },
 		"unknown TSIG algorithm": func(z *Zone) { z.TSIG.Algorithm = "hmac-md5" },
 		"not base64":             func(z *Zone) { z.TSIG.Secret = secret + "!" },
@@ -46,6 +46,13 @@ func TestNewSetRefuses(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("the error holds the secret: %v", err)
 		}
+	}
+}
+
+func TestZoneWithoutKey(t *testing.T) {
+	s, err := NewSet([]Zone{{Name: "example.com", Server: "ns.test"}})
+	if z, _ := s.Find("a.example.com."); err != nil || z.TSIG != (TSIG{}) {
+		t.Errorf("%v, %v", z, err)
 	}
 }
 
