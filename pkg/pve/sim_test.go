@@ -14,7 +14,7 @@ import (
 )
 
 // work is how long the simulator's tasks take here, in the false time of synctest.
-var work = pvesim.Durations{Clone: 12 * time.Second, Resize: 2 * time.Second,
+var work = pvesim.Durations{Clone: 12 * time.Second, Resize: 2 * time.Second, Config: 100 * time.Millisecond,
 	Destroy: 3 * time.Second, Start: time.Second, Stop: time.Second, Shutdown: 4 * time.Second,
 	Snapshot: time.Second, SnapshotDelete: time.Second, Migrate: 8 * time.Second, DeleteVolume: time.Second}
 
