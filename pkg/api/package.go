@@ -5,14 +5,14 @@ package api
 
 // Package is what was sold: the whole machine. A field that is left out takes its default.
 type Package struct {
-	Cluster   string `json:"cluster" pattern:"^[a-z0-9][a-z0-9-]{0,31}$" doc:"Proxmox VE cluster as the configuration names it."`
-	Node      string `json:"node,omitempty" pattern:"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$" doc:"Node on which the VM must live. Left out: the provisioner chooses."`
-	Template  string `json:"template" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" doc:"Name or VMID of the template to clone."`
+	Cluster   string `json:"cluster" pattern:"^[a-z0-9][a-z0-9-]{0,31}$" patternDescription:"the name of a cluster (a-z, 0-9, hyphens, at most 32)" doc:"Proxmox VE cluster as the configuration names it."`
+	Node      string `json:"node,omitempty" pattern:"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$" patternDescription:"the name of a Proxmox node" doc:"Node on which the VM must live. Left out: the provisioner chooses."`
+	Template  string `json:"template" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" patternDescription:"the name or VMID of a template" doc:"Name or VMID of the template to clone."`
 	CloneType string `json:"clone_type,omitempty" enum:"linked,full" default:"linked" doc:"linked shares the template's base volumes; full copies them."`
 	Name      string `json:"name,omitempty" maxLength:"63" pattern:"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$" patternDescription:"one DNS label (letters, digits, hyphens inside)" doc:"Host name and name on Proxmox, one DNS label. Left out: made from the ref."`
 	FirstVMID uint32 `json:"first_vmid,omitempty" minimum:"100" maximum:"999999999" default:"100" doc:"Lowest VMID that may be given."`
 	Cores     uint32 `json:"cores" minimum:"1" maximum:"512" doc:"Virtual CPUs."`
-	CPUType   string `json:"cpu_type,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" doc:"Proxmox CPU model, for example x86-64-v2-AES or host. Left out: the template's."`
+	CPUType   string `json:"cpu_type,omitempty" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" patternDescription:"a Proxmox CPU model such as host" doc:"Proxmox CPU model, for example x86-64-v2-AES or host. Left out: the template's."`
 	MemoryMiB uint32 `json:"memory_mib" minimum:"16" maximum:"16777216" doc:"RAM in MiB."`
 
 	SystemDisk     Disk      `json:"system_disk,omitzero" doc:"First disk. Size left out: the template's."`
@@ -64,18 +64,18 @@ type Firewall struct {
 type FirewallRule struct {
 	Direction       string `json:"direction" enum:"in,out"`
 	Action          string `json:"action" enum:"ACCEPT,DROP,REJECT"`
-	Protocol        string `json:"protocol,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,31}$" doc:"Protocol as in /etc/protocols, for example tcp."`
+	Protocol        string `json:"protocol,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,31}$" patternDescription:"a protocol such as tcp" doc:"Protocol as in /etc/protocols, for example tcp."`
 	Source          string `json:"source,omitempty" maxLength:"512" doc:"Addresses, CIDR prefixes or address ranges, separated by commas."`
 	Destination     string `json:"destination,omitempty" maxLength:"512" doc:"Addresses, CIDR prefixes or address ranges, separated by commas."`
 	SourcePort      string `json:"source_port,omitempty" maxLength:"200" doc:"Ports or ranges such as 80,443,8000:8100. Needs a protocol that has ports."`
 	DestinationPort string `json:"destination_port,omitempty" maxLength:"200" doc:"Ports or ranges such as 80,443,8000:8100. Needs a protocol that has ports."`
-	Macro           string `json:"macro,omitempty" pattern:"^[A-Za-z][A-Za-z0-9-]{0,63}$" doc:"Proxmox macro, for example SSH. It brings protocol and ports itself."`
+	Macro           string `json:"macro,omitempty" pattern:"^[A-Za-z][A-Za-z0-9-]{0,63}$" patternDescription:"a Proxmox macro such as SSH" doc:"Proxmox macro, for example SSH. It brings protocol and ports itself."`
 	Comment         string `json:"comment,omitempty" maxLength:"200" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line"`
 }
 
 // CloudInit is what the guest is told at its first boot.
 type CloudInit struct {
-	User string `json:"user,omitempty" pattern:"^[a-z_][a-z0-9_-]{0,31}$" doc:"Account to make. Left out: the image's default."`
+	User string `json:"user,omitempty" pattern:"^[a-z_][a-z0-9_-]{0,31}$" patternDescription:"an account name (a-z, 0-9, _ and -, at most 32)" doc:"Account to make. Left out: the image's default."`
 	// Password goes in and never comes out again.
 	Password     string   `json:"password,omitempty" writeOnly:"true" minLength:"5" maxLength:"128" doc:"Password of the account. It is sealed on arrival and never given out."`
 	SSHKeys      []string `json:"ssh_keys,omitempty" nullable:"false" maxItems:"50" doc:"Public keys as in authorized_keys, one each."`

@@ -1,0 +1,10 @@
+// Command gateway runs vmline's gateway service on its own.
+package main
+
+import (
+	"os"
+
+	"github.com/vmline/vmline/services/internal/app"
+)
+
+func main() { os.Exit(app.Main(app.Gateway)) }

@@ -1,0 +1,107 @@
+// Package check says what is wrong with a package beyond the limits of its single fields, which
+// the tags in pkg/api state.
+package check
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/vmline/vmline/pkg/api"
+)
+
+// faults collects what is wrong.
+type faults []api.FieldError
+
+func (f *faults) add(location, format string, args ...any) {
+	*f = append(*f, api.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
+}
+
+// Package returns everything that is wrong, with locations below "body". No message repeats a
+// secret.
+func Package(p *api.Package) []api.FieldError {
+	var f faults
+	disks(&f, p)
+	cloudInit(&f, &p.CloudInit)
+	names(&f, p)
+	firewall(&f, p)
+	return f
+}
+
+func disks(f *faults, p *api.Package) {
+	if p.SystemDisk.Storage != "" && p.CloneType != "full" {
+		f.add("body.system_disk.storage", "a linked clone lives where its template does; set clone_type to full or leave the storage out")
+	}
+	d := p.AdditionalDisk
+	switch {
+	case d.SizeGB > 0 && d.Storage == "":
+		f.add("body.additional_disk.storage", "an additional disk needs a storage")
+	case d.SizeGB == 0 && d != (api.Disk{}):
+		f.add("body.additional_disk.size_gb", "an additional disk needs a size")
+	}
+}
+
+func cloudInit(f *faults, c *api.CloudInit) {
+	if strings.ContainsFunc(c.Password, unicode.IsControl) {
+		f.add("body.cloud_init.password", "control characters are not allowed")
+	}
+	for i, key := range c.SSHKeys {
+		if err := sshKey(key); err != nil {
+			f.add(fmt.Sprintf("body.cloud_init.ssh_keys[%d]", i), "%v", err)
+		}
+	}
+	for i, server := range c.DNSServers {
+		if addr, err := netip.ParseAddr(server); err != nil || addr.Zone() != "" {
+			f.add(fmt.Sprintf("body.cloud_init.dns_servers[%d]", i), "not an IP address")
+		}
+	}
+	if c.SearchDomain != "" && !isDomain(c.SearchDomain) {
+		f.add("body.cloud_init.search_domain", "not a domain name")
+	}
+}
+
+// sshKey says what is wrong with one line of authorized_keys.
+func sshKey(line string) error {
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return fmt.Errorf("each key is a line of its own in the list")
+	}
+	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line)); err != nil {
+		return fmt.Errorf("not a public key as in authorized_keys")
+	}
+	return nil
+}
+
+// maxDomain is the longest domain name in characters (RFC 1035, section 2.3.4).
+const maxDomain = 253
+
+func names(f *faults, p *api.Package) {
+	switch {
+	case p.DNS.Domain == "" && p.DNS.PTR:
+		f.add("body.dns.domain", "reverse records need a domain for the name that they give")
+	case p.DNS.Domain == "":
+	case !isDomain(p.DNS.Domain):
+		f.add("body.dns.domain", "not a domain name")
+	case len(p.Name)+1+len(strings.TrimSuffix(p.DNS.Domain, ".")) > maxDomain:
+		f.add("body.dns.domain", "with the name in front it is longer than %d characters", maxDomain)
+	}
+}
+
+var label = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+
+// isDomain says whether s is a domain name, with or without the dot at its end.
+func isDomain(s string) bool {
+	s = strings.TrimSuffix(s, ".")
+	if s == "" || len(s) > maxDomain {
+		return false
+	}
+	for l := range strings.SplitSeq(s, ".") {
+		if !label.MatchString(l) {
+			return false
+		}
+	}
+	return true
+}

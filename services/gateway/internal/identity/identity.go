@@ -1,0 +1,96 @@
+// Package identity makes the names by which equal orders are known as one: the digest of a package
+// and the id of an operation. Both are keyed, so that neither tells anything about the secrets in a
+// package.
+package identity
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// Key makes digests and ids. Every gateway of an installation has the same one.
+type Key []byte
+
+// Command is what an operation's id is made of.
+type Command struct {
+	Ref  string
+	Kind vmlinev1.Operation_Kind
+	// After is the id of the VM's last operation, empty for none.
+	After string
+	// Digest of the package; empty where the command has none.
+	Digest []byte
+	// Attempt sets a repetition apart whose id was refused before; empty for the first one.
+	Attempt string
+}
+
+// An id is <ref>.<name of the command><mark>: the mark ties the name to the operation it came after.
+const (
+	nameSize = 10
+	markSize = 5
+)
+
+var encoding = base32.HexEncoding.WithPadding(base32.NoPadding)
+
+// Digest of a package with its secrets, in the canonical form that Go's encoder gives a struct.
+func (k Key) Digest(p *api.Package) ([]byte, error) {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode package: %w", err)
+	}
+	return k.mac("package", string(data)), nil
+}
+
+// OperationID of a command: equal commands on the same state of a VM have the same id.
+func (k Key) OperationID(c Command) string {
+	name := k.mac("operation", c.Ref, chain.KindName(c.Kind), c.After, string(c.Digest), c.Attempt)[:nameSize]
+	return c.Ref + "." + encode(append(name, k.mark(c.Ref, c.Kind, c.After, name)...))
+}
+
+// Pending says whether id was made for a command on a VM whose last operation is still after: it
+// was sent, and nothing has come of it yet. It returns the command's kind.
+func (k Key) Pending(id, after string) (vmlinev1.Operation_Kind, bool) {
+	ref := Ref(id)
+	if ref == "" {
+		return 0, false
+	}
+	raw, err := encoding.DecodeString(strings.ToUpper(id[len(ref)+1:]))
+	if err != nil || len(raw) != nameSize+markSize {
+		return 0, false
+	}
+	for _, route := range chain.Routes() {
+		if hmac.Equal(raw[nameSize:], k.mark(ref, route.Kind, after, raw[:nameSize])) {
+			return route.Kind, true
+		}
+	}
+	return 0, false
+}
+
+// Ref is the part of an operation's id that names the VM, empty if id is none.
+func Ref(id string) string {
+	return id[:max(strings.LastIndexByte(id, '.'), 0)]
+}
+
+func (k Key) mark(ref string, kind vmlinev1.Operation_Kind, after string, name []byte) []byte {
+	return k.mac("pending", ref, chain.KindName(kind), after, string(name))[:markSize]
+}
+
+// mac authenticates a list of texts. Each goes in with its length, so that no two lists are alike.
+func (k Key) mac(texts ...string) []byte {
+	h := hmac.New(sha256.New, k)
+	for _, t := range texts {
+		h.Write(binary.AppendUvarint(nil, uint64(len(t))))
+		h.Write([]byte(t))
+	}
+	return h.Sum(nil)
+}
+
+func encode(b []byte) string { return strings.ToLower(encoding.EncodeToString(b)) }

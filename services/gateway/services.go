@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/bus"
+)
+
+func (g *gateway) getService(ctx context.Context, in *refInput) (*struct{ Body api.Service }, error) {
+	vm, err := g.lastVM(ctx, in.Ref)
+	if err != nil {
+		return nil, err
+	}
+	if vm == nil {
+		return nil, noSuchVM(in.Ref)
+	}
+	return &struct{ Body api.Service }{api.FromVM(vm)}, nil
+}
+
+type listInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"the next_cursor of the page before"`
+}
+
+func (g *gateway) listServices(ctx context.Context, in *listInput) (*struct{ Body api.ServiceList }, error) {
+	var p page
+	p.limit, p.after = in.Limit, in.Cursor
+	if err := g.bus.Each(ctx, func(e bus.Entry) error { p.add(e); return nil }); err != nil {
+		return nil, g.busProblem("list VMs", err)
+	}
+	return &struct{ Body api.ServiceList }{p.list()}, nil
+}
+
+// page collects the VMs that follow a ref, and holds little more than it will show.
+type page struct {
+	limit   int
+	after   string
+	entries []bus.Entry
+}
+
+func (p *page) add(e bus.Entry) {
+	if e.VM.GetRef() <= p.after {
+		return
+	}
+	p.entries = append(p.entries, e)
+	if len(p.entries) > 2*(p.limit+1) {
+		p.cut()
+	}
+}
+
+// cut leaves the entries of the page and one more, which shows that there is another page.
+func (p *page) cut() {
+	slices.SortFunc(p.entries, func(a, b bus.Entry) int { return strings.Compare(a.VM.GetRef(), b.VM.GetRef()) })
+	p.entries = p.entries[:min(len(p.entries), p.limit+1)]
+}
+
+func (p *page) list() api.ServiceList {
+	p.cut()
+	shown := p.entries[:min(len(p.entries), p.limit)]
+	l := api.ServiceList{Items: make([]api.Service, 0, len(shown))}
+	for _, e := range shown {
+		l.Items = append(l.Items, api.FromVM(e.VM))
+	}
+	if len(p.entries) > p.limit {
+		l.NextCursor = l.Items[p.limit-1].Ref
+	}
+	return l
+}
