@@ -34,7 +34,7 @@ func (k *checker) pools() {
 		}
 		for j, other := range k.c.Pools[:i] {
 			if overlap(p, other) {
-				k.add(at+"prefix", "some addresses are also in pools[%d] (%s) on the same bridge and VLAN; narrow first and last", j, other.Name)
+				k.add(at+"prefix", "some addresses are also in pools[%d] (%s); narrow first and last", j, other.Name)
 			}
 		}
 	}
@@ -75,9 +75,9 @@ func ParseExclusion(text string) (netip.Prefix, error) {
 	return addr.Prefix(addr.BitLen())
 }
 
-// overlap says whether two pools could give the same address on the same wire.
+// overlap says whether two pools could give the same address in one cluster.
 func overlap(a, b Pool) bool {
-	if a.Cluster != b.Cluster || a.Bridge != b.Bridge || a.VLAN != b.VLAN || !a.Prefix.Overlaps(b.Prefix) {
+	if a.Cluster != b.Cluster || !a.Prefix.Overlaps(b.Prefix) {
 		return false
 	}
 	return !last(a).Less(first(b)) && !last(b).Less(first(a))

@@ -133,9 +133,9 @@ clusters:
   - {name: a, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.0/24, last: 203.0.113.99}
   - {name: b, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.0/24, first: 203.0.113.100}
   - {name: c, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.128/25}
-  - {name: d, cluster: dc1, bridge: vmbr0, vlan: 7, prefix: 203.0.113.0/24}
+  - {name: d, cluster: dc1, bridge: vmbr0, vlan: 7, prefix: 203.0.112.0/24}
 `, []string{
-		"f.yaml:7: pools[2].prefix: some addresses are also in pools[1] (b) on the same bridge and VLAN; narrow first and last",
+		"f.yaml:7: pools[2].prefix: some addresses are also in pools[1] (b); narrow first and last",
 	}},
 	{"zones", `
 data_dir: d
