@@ -17,7 +17,8 @@ import (
 var ErrFull = errors.New("the command stream is full")
 
 // SendCommand stores a command. It returns only when the server has it, so that an accepted order
-// is never lost. Sending the same command id again is harmless.
+// is never lost. Sending the same command id again is harmless. ErrFull asks the sender to wait;
+// ErrUnstorable says that waiting is of no use.
 func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
 	route, ok := chain.RouteOf(cmd.GetKind())
 	if !ok || !ValidRef(cmd.GetRef()) {
@@ -25,7 +26,7 @@ func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
 	}
 	data, err := proto.Marshal(cmd)
 	if err != nil {
-		return fmt.Errorf("encode command %s: %w", cmd.GetId(), err)
+		return fmt.Errorf("encode command %s: %w", cmd.GetId(), errors.Join(ErrUnstorable, err))
 	}
 	msg := nats.NewMsg("cmd.lifecycle." + route.Verb + "." + cmd.GetRef())
 	msg.Data = data
@@ -38,6 +39,8 @@ func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
 	switch {
 	case isAPIError(err, errCodeStreamStoreFailed):
 		return fmt.Errorf("send command %s: %w", cmd.GetId(), errors.Join(ErrFull, err))
+	case tooLarge(err):
+		return fmt.Errorf("send command %s: %w", cmd.GetId(), errors.Join(ErrUnstorable, err))
 	case err != nil:
 		return fmt.Errorf("send command %s: %w", cmd.GetId(), err)
 	}

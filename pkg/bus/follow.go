@@ -46,7 +46,8 @@ func (b *Bus) Follow(ctx context.Context, consumer string, wanted func(Entry) bo
 }
 
 // Tail calls show with every change of one VM as it is stored, until ctx ends or show returns
-// false. ref "*" means every VM. It is for people who watch: a reader that is too slow loses some.
+// false. ref "*" means every VM. started is called once no further change can be missed. It is for
+// people who watch: a reader that is too slow, or loses its connection, misses some.
 func (b *Bus) Tail(ctx context.Context, ref string, started func(), show func(Entry) bool) error {
 	if ref != "*" && !ValidRef(ref) {
 		return fmt.Errorf("%q cannot be a ref", ref)
@@ -57,7 +58,7 @@ func (b *Bus) Tail(ctx context.Context, ref string, started func(), show func(En
 		return fmt.Errorf("tail %s: %w", ref, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection anyway
-	if err := b.nc.FlushWithContext(ctx); err != nil {
+	if err := b.subscribed(ctx); err != nil {
 		return fmt.Errorf("tail %s: %w", ref, err)
 	}
 	started()
@@ -73,6 +74,20 @@ func (b *Bus) Tail(ctx context.Context, ref string, started func(), show func(En
 			if !show(entry) {
 				return nil
 			}
+		}
+	}
+}
+
+// subscribed returns once the server knows this connection's subscriptions.
+func (b *Bus) subscribed(ctx context.Context) error {
+	for {
+		err := b.nc.FlushWithContext(ctx)
+		if err == nil || ctx.Err() != nil || b.nc.IsClosed() {
+			return err
+		}
+		// The connection was lost meanwhile; it comes back with its subscriptions.
+		if err := b.pause(ctx, firstPause); err != nil {
+			return err
 		}
 	}
 }

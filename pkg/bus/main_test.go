@@ -117,10 +117,12 @@ func until(t testing.TB, b *Bus, ref string, is func(*vmlinev1.VM) bool) Entry {
 			cancel()
 		}
 	}, func(e Entry) bool {
-		last = e
-		return !is(e.VM)
+		if is(e.VM) {
+			last = e
+		}
+		return last.VM == nil
 	})
-	if err != nil || last.VM == nil || !is(last.VM) {
+	if err != nil || last.VM == nil {
 		now, _ := b.Last(context.Background(), ref)
 		t.Fatalf("the state of %s did not come: %v; it is %v", ref, err, now.VM)
 	}

@@ -144,7 +144,7 @@ func (b *Bus) fence(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64,
 			return seq, settleErr
 		case ctx.Err() != nil:
 			return 0, errors.Join(ctx.Err(), err)
-		case errors.Is(err, nats.ErrMaxPayload), isAPIError(err, errCodeTooLarge):
+		case tooLarge(err):
 			return 0, errors.Join(ErrUnstorable, err)
 		case !retryable(err):
 			return 0, err
@@ -165,6 +165,10 @@ const (
 // errCodeTooLarge is the answer to a message over the stream's MaxMsgSize. The client library has
 // no name for it.
 const errCodeTooLarge jetstream.ErrorCode = 10054
+
+func tooLarge(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || isAPIError(err, errCodeTooLarge)
+}
 
 func (b *Bus) encode(ctx context.Context, vm *vmlinev1.VM) (*nats.Msg, error) {
 	if !ValidRef(vm.GetRef()) {

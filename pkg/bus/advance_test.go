@@ -1,0 +1,137 @@
+package bus
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// still is a bus with a clock that a test moves.
+func still(policy RetryPolicy) (*Bus, *time.Time) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	return &Bus{now: func() time.Time { return now }, retry: policy.withDefaults()}, &now
+}
+
+func TestDelaysGrowAndAreCapped(t *testing.T) {
+	b, now := still(RetryPolicy{})
+	vm := admitted("a-1", create)
+	step, _ := chain.Next(vm)
+	for i, want := range []time.Duration{
+		500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second,
+		16 * time.Second, 32 * time.Second, time.Minute, time.Minute,
+	} {
+		b.advance(vm, step, Done, errors.New("timeout"))
+		if got := vm.GetRetry().GetNotBefore().AsTime().Sub(*now); got != want || vm.GetRetry().GetAttempts() != uint32(i+1) {
+			t.Errorf("after %d failures: %s, want %s", vm.GetRetry().GetAttempts(), got, want)
+		}
+		*now = vm.GetRetry().GetNotBefore().AsTime()
+	}
+	if vm.GetEvent() != vmlinev1.Event_EVENT_RETRYING || vm.GetProblem().GetCause() != "timeout" || vm.GetStatus() != vmlinev1.Status_STATUS_CREATION {
+		t.Errorf("waits as %v", vm)
+	}
+}
+
+func TestDelayIsNeverOutsideItsPolicy(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := RetryPolicy{
+			First: time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "first")),
+			Cap:   time.Duration(rapid.Int64Range(int64(time.Minute), int64(time.Hour)).Draw(t, "cap")),
+		}
+		failed := rapid.Uint32Range(1, 1<<31).Draw(t, "failed")
+		d, next := p.Delay(failed), p.Delay(failed+1)
+		if d < p.First || d > p.Cap || next < d {
+			t.Fatalf("delays %s then %s", d, next)
+		}
+	})
+}
+
+func TestGivingUpParks(t *testing.T) {
+	b, now := still(RetryPolicy{GiveUp: time.Minute})
+	vm := admitted("a-1", create)
+	step, _ := chain.Next(vm)
+	for range 100 {
+		if parked(vm) {
+			break
+		}
+		// A result that is recorded between the attempts must not make the count start anew.
+		b.advance(vm, step, Recorded, nil)
+		b.advance(vm, step, Done, errors.New("timeout"))
+		if !parked(vm) {
+			*now = vm.GetRetry().GetNotBefore().AsTime()
+		}
+	}
+	if !parked(vm) || !strings.Contains(vm.GetProblem().GetCause(), "set_ip failed 8 times in 1m") || vm.GetRetry() != nil {
+		t.Errorf("gave up as %v", vm)
+	}
+}
+
+func TestRetryAfterSaysWhen(t *testing.T) {
+	for _, tt := range []struct{ after, want time.Duration }{
+		{20 * time.Second, 20 * time.Second},
+		{time.Hour, time.Hour},
+		{0, 500 * time.Millisecond},
+		{-time.Second, 500 * time.Millisecond},
+	} {
+		b, now := still(RetryPolicy{})
+		vm := admitted("a-1", create)
+		step, _ := chain.Next(vm)
+		b.advance(vm, step, Done, &RetryAfter{Err: errors.New("locked"), After: tt.after})
+		if got := vm.GetRetry().GetNotBefore().AsTime().Sub(*now); got != tt.want {
+			t.Errorf("after %s: %s, want %s", tt.after, got, tt.want)
+		}
+	}
+}
+
+func TestReachingAStatusForgetsTheTrouble(t *testing.T) {
+	b, _ := still(RetryPolicy{})
+	vm := admitted("a-1", create)
+	step, _ := chain.Next(vm)
+	b.advance(vm, step, Done, errors.New("timeout"))
+	vm.Task = &vmlinev1.Task{Upid: "UPID:1"}
+	b.advance(vm, step, Done, nil)
+	if vm.GetRetry() != nil || vm.GetProblem() != nil || vm.GetTask() != nil || vm.GetStatus() != step.To {
+		t.Errorf("reached as %v", vm)
+	}
+}
+
+func TestErrorTextsFitTheLog(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := string(rapid.SliceOfN(rapid.Byte(), 0, 3*maxText).Draw(t, "text"))
+		b, _ := still(RetryPolicy{})
+		vm := admitted("a-1", create)
+		step, _ := chain.Next(vm)
+		b.advance(vm, step, Done, errors.New(text))
+		cause := vm.GetProblem().GetCause()
+		if !utf8.ValidString(cause) || len(cause) > 3*maxText {
+			t.Fatalf("cause of %d bytes", len(cause))
+		}
+		if line := singleLine(text); strings.ContainsAny(line, "\r\n") || !utf8.ValidString(line) {
+			t.Fatalf("header %q", line)
+		}
+	})
+}
+
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Bus{now: time.Now, retry: RetryPolicy{}.withDefaults()}
+		w := &Worker{bus: b, owner: chain.IPAM}
+		vm := admitted("a-1", create)
+		for _, wait := range []time.Duration{-time.Hour, 0, 10 * time.Second} {
+			start := time.Now()
+			vm.Retry = &vmlinev1.Retry{NotBefore: timestamppb.New(start.Add(wait))}
+			due, err := w.await(t.Context(), Entry{VM: vm})
+			if !due || err != nil || time.Since(start) != max(wait, 0) {
+				t.Errorf("a wait of %s took %s: due %t, %v", wait, time.Since(start), due, err)
+			}
+		}
+	})
+}
