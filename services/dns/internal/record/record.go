@@ -70,14 +70,14 @@ func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
 		return c.Records
 	}
 	c.run(vm)
-	if leaves(vm) {
+	if Leaves(vm) {
 		c.Notes = nil // nothing is missed any more
 	}
 	return c.Records
 }
 
-// leaves tells whether the VM is being removed or is gone.
-func leaves(vm *vmlinev1.VM) bool {
+// Leaves tells whether the VM is being removed or is gone.
+func Leaves(vm *vmlinev1.VM) bool {
 	switch vm.GetStatus() {
 	case vmlinev1.Status_STATUS_TERMINATE, vmlinev1.Status_STATUS_REMOVED,
 		vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED:
@@ -107,7 +107,7 @@ func (c *computation) run(vm *vmlinev1.VM) {
 		c.note("TTL %d s is longer than DNS allows; the zone's own is used", c.ttl)
 		c.ttl = 0
 	}
-	wanted := !leaves(vm)
+	wanted := !Leaves(vm)
 	host := c.host(vm.GetPackage())
 	ptr := wanted && vm.GetPackage().GetDns().GetPtr()
 	if ptr && host == "" {

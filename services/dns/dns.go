@@ -1,0 +1,85 @@
+// Package dns keeps the DNS records of every VM: A, AAAA and PTR, each beside a mark that says whose it is.
+//
+// It follows the VM stream on its own and is no step of any operation, so a DNS server that is down holds
+// nothing back. What counts is always a VM's newest state: the records that it should have are computed,
+// compared with what stands, and made so. A tick compares all VMs, so nothing depends on any one message.
+package dns
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/services/dns/internal/update"
+	"github.com/vmline/vmline/services/dns/internal/zone"
+)
+
+// Zone is a zone whose records are kept, and the server that takes its updates (RFC 2136).
+type Zone = zone.Zone
+
+// TSIG is the key that signs a zone's updates (RFC 8945).
+type TSIG = zone.TSIG
+
+// consumer is the durable consumer of the VM stream; the ticks' has its name too.
+const consumer = "dns"
+
+// defaultCompare is how often the servers are read for what others have changed there.
+const defaultCompare = 5 * time.Minute
+
+// Config is what the service needs.
+type Config struct {
+	Bus *bus.Bus
+	// Zones whose records are kept. Names outside of them get none, which is logged.
+	Zones []Zone
+	// Timeout is for one message to a DNS server and its answer; 0 means 10 s.
+	Timeout time.Duration
+	// Compare is how often the zones are read for what others have changed there; 0 means 5 minutes. A VM
+	// whose own records are due does not wait for it.
+	Compare time.Duration
+	// Logger may be nil: slog.Default.
+	Logger *slog.Logger
+}
+
+// Run keeps the records until ctx ends. Its error is a configuration that cannot work, or a
+// bus whose consumers are gone.
+func Run(ctx context.Context, cfg Config) error {
+	s, err := newService(cfg)
+	if err != nil {
+		return err
+	}
+	defer s.client.Close()
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.bus.Follow(running, consumer, s.due, s.follow) })
+	g.Go(func() error {
+		// What happened while no dns service ran has no message that would tell.
+		if err := s.sync(running); err != nil && running.Err() == nil {
+			s.log.Warn("first comparison of the DNS records failed; the next tick tries again", "error", err)
+		}
+		return s.bus.Ticks(running, consumer, map[string]func(context.Context) error{bus.TickDNSSync: s.sync}, nil)
+	})
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil // it was asked to stop
+}
+
+func newService(cfg Config) (*service, error) {
+	zones, err := zone.NewSet(cfg.Zones)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{
+		bus: cfg.Bus, zones: zones, log: cfg.Logger, compare: cfg.Compare, known: map[string]known{},
+		client: update.New(zones, update.Options{Timeout: cfg.Timeout, Now: cfg.Bus.Now}),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.compare == 0 {
+		s.compare = defaultCompare
+	}
+	return s, nil
+}
