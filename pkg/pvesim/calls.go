@@ -20,7 +20,7 @@ type call struct {
 // object is a JSON object.
 type object = map[string]any
 
-// counted is an answer with a sibling "total".
+// counted is an answer with a sibling "total", which is left out when it is 0.
 type counted struct {
 	data  any
 	total int
@@ -158,6 +158,9 @@ func (q *call) handle(rt *route, sent sentParams) (any, error) {
 	return rt.handler(q)
 }
 
+// noRoute is the reason phrase for a node that cannot be reached.
+const noRoute = "No route to host"
+
 // reachNode finds the node that a path names. Calls that only need the cluster file system are
 // answered by the node that was contacted; all others are passed on.
 func (q *call) reachNode(rt *route) error {
@@ -173,8 +176,11 @@ func (q *call) reachNode(rt *route) error {
 	if n == nil {
 		return fail("hostname lookup '%s' failed - failed to get address info for: %s: Temporary failure in name resolution", name, name)
 	}
-	if !n.online || q.fault.is(NodeDown) {
-		return &apiError{code: 595, reason: "No route to host", empty: true}
+	if q.fault.is(NodeDown) {
+		return q.fault.answer(595, noRoute)
+	}
+	if !n.online {
+		return &apiError{code: 595, reason: noRoute, empty: true}
 	}
 	return nil
 }
@@ -193,7 +199,10 @@ func encode(result any, err error) answer {
 	}
 	o := object{"data": result}
 	if n, ok := result.(counted); ok {
-		o = object{"data": n.data, "total": n.total}
+		o = object{"data": n.data}
+		if n.total > 0 {
+			o["total"] = n.total
+		}
 	}
 	return jsonAnswer(200, "OK", o)
 }

@@ -60,6 +60,7 @@ func New(cfg Config) *Cluster {
 		flocks:    map[string]*flock{},
 		tasks:     map[string]*task{},
 		pids:      1000,
+		stats:     stats{at: cfg.Now()},
 	}
 	for i, n := range cfg.Nodes {
 		c.nodes = append(c.nodes, newNode(n, i))
@@ -126,14 +127,14 @@ func (c *Cluster) after(d time.Duration, f func()) (stop func()) {
 		return func() {}
 	}
 	stopped := false
-	stop = c.cfg.After(d, func() {
+	cancel := c.cfg.After(d, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if !stopped && !c.closed() {
 			f()
 		}
 	})
-	return func() { stopped = true; stop() }
+	return func() { stopped = true; cancel() }
 }
 
 func (c *Cluster) node(name string) *node {

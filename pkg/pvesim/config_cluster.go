@@ -92,6 +92,9 @@ type Guest struct {
 // Durations says how long the work of each kind of task takes, after its locks are held. Zero means
 // that it is done at once.
 type Durations struct {
+	// Fork is the time from the answer with the UPID to the start of the work. Without it a second
+	// call sees what the task of the first has begun.
+	Fork                                             time.Duration
 	Create, Clone, Config, Resize, Template, Destroy time.Duration
 	Start, Stop, Shutdown, Reboot, Suspend, Resume   time.Duration
 	Snapshot, SnapshotDelete, Rollback               time.Duration

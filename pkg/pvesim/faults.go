@@ -28,7 +28,7 @@ const (
 	TaskWarnings
 	// StorageFull lets Fault.Storage ("" for any) have no room.
 	StorageFull
-	// NodeDown answers as if the node in the path could not be reached.
+	// NodeDown answers as if the node in the path could not be reached, with Fault.Text as the reason.
 	NodeDown
 )
 

@@ -41,13 +41,15 @@ func sortedIDs[V any](m map[int]V) []int {
 	return ids
 }
 
-// show is a pool with its members that the caller may see.
+// showPool is a pool with its members that the caller may see.
 func (q *call) showPool(p *pool) object {
 	members := []any{}
 	for _, id := range sortedIDs(p.vms) {
 		if v := q.c.vms[id]; v != nil && q.p["type"] != "storage" && q.may("/vms/"+itoa(id), "VM.Audit") {
 			o := q.c.resource(v)
-			delete(o, "pool")
+			for _, k := range []string{"pool", "tags", "lock"} {
+				delete(o, k)
+			}
 			members = append(members, o)
 		}
 	}
@@ -59,7 +61,7 @@ func (q *call) showPool(p *pool) object {
 			}
 		}
 	}
-	o := object{"members": members}
+	o := object{"members": members, "poolid": p.name}
 	if p.comment != "" {
 		o["comment"] = p.comment
 	}
@@ -83,9 +85,7 @@ func (q *call) poolList() (any, error) {
 		if err := q.need("/pool/"+p.name, "Pool.Audit"); err != nil {
 			return nil, err
 		}
-		o := q.showPool(p)
-		o["poolid"] = p.name
-		return []any{o}, nil
+		return []any{q.showPool(p)}, nil
 	}
 	out := []any{}
 	for _, name := range sortedKeys(q.c.pools) {

@@ -81,8 +81,8 @@ func (q *call) mayStart(t *task, v *vm) error {
 		}
 		t.log("generating cloud-init ISO")
 	}
-	if n := vcpus(conf); n > q.c.node(v.node).CPUs {
-		return fail("MAX %d vcpus allowed per VM on this node", q.c.node(v.node).CPUs)
+	if most := q.c.node(v.node).CPUs; int(number64(conf["sockets"], 1)*number64(conf["cores"], 1)) > most {
+		return fail("MAX %d vcpus allowed per VM on this node", most)
 	}
 	for _, k := range drives(conf) {
 		d := mustDrive(k, conf[k])

@@ -17,7 +17,7 @@ type propString struct {
 
 // parse reads a value into its keys.
 func (ps propString) parse(name, v string) (map[string]string, error) {
-	got, bad := map[string]string{}, []string{}
+	got, seen, bad := map[string]string{}, map[string]bool{}, []string{}
 	for _, part := range strings.Split(v, ",") {
 		if strings.TrimSpace(part) == "" {
 			continue
@@ -29,6 +29,7 @@ func (ps propString) parse(name, v string) (map[string]string, error) {
 		if a, ok := ps.alias[key]; ok {
 			key = a
 		}
+		seen[key] = true
 		f, known := ps.fields[key]
 		if !known || key == "" {
 			bad = append(bad, fmt.Sprintf("%s.%s: property is not defined in schema and the schema does not allow additional properties", name, key))
@@ -41,25 +42,22 @@ func (ps propString) parse(name, v string) (map[string]string, error) {
 		}
 		got[key] = normal
 	}
-	bad = append(bad, ps.missing(name, got)...)
+	bad = append(bad, ps.missing(name, seen)...)
 	if len(bad) > 0 {
 		return nil, errors.New("format error\n" + strings.Join(bad, "\n"))
 	}
 	return got, nil
 }
 
-func (ps propString) missing(name string, got map[string]string) []string {
+func (ps propString) missing(name string, seen map[string]bool) []string {
 	var bad []string
 	for _, k := range sortedKeys(ps.fields) {
-		if _, ok := got[k]; !ok && ps.fields[k].required {
+		if !seen[k] && ps.fields[k].required {
 			bad = append(bad, fmt.Sprintf("%s.%s: property is missing and it is not optional", name, k))
 		}
 	}
 	for _, k := range sortedKeys(ps.needs) {
-		if _, ok := got[k]; !ok {
-			continue
-		}
-		if _, ok := got[ps.needs[k]]; !ok {
+		if seen[k] && !seen[ps.needs[k]] {
 			bad = append(bad, fmt.Sprintf("%s.%s: missing property required by '%s.%s'", name, ps.needs[k], name, k))
 		}
 	}

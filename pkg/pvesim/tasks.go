@@ -47,7 +47,12 @@ func (q *call) fork(typ, id string, work func(*task) *job) string {
 	q.breakTask(t, j)
 	c.tasks[t.upid] = t
 	c.taskOrder = append(c.taskOrder, t)
-	c.start(j)
+	begin := func() { j.stop = nil; c.start(j) }
+	if d := c.cfg.Durations.Fork; d > 0 {
+		j.stop = c.after(d, begin)
+	} else {
+		begin()
+	}
 	return t.upid
 }
 

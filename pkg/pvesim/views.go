@@ -60,11 +60,14 @@ func (q *call) setDatacenterOptions() (any, error) {
 	return nil, nil
 }
 
-func (n *node) state() string {
-	if n.online {
-		return "online"
+func (c *Cluster) nodeState(n *node) string {
+	switch {
+	case !n.online:
+		return "offline"
+	case !c.measured():
+		return "unknown"
 	}
-	return "offline"
+	return "online"
 }
 
 // fingerprint is the fixed TLS fingerprint that nodes show.
@@ -88,7 +91,7 @@ func (c *Cluster) nodeFigures(n *node) object {
 func (q *call) nodeList() (any, error) {
 	out := []any{}
 	for _, n := range q.c.nodes {
-		o := object{"id": "node/" + n.Name, "node": n.Name, "type": "node", "status": n.state(), "ssl_fingerprint": fingerprint}
+		o := object{"id": "node/" + n.Name, "node": n.Name, "type": "node", "status": q.c.nodeState(n), "ssl_fingerprint": fingerprint}
 		q.addNodeFigures(o, n)
 		out = append(out, o)
 	}
@@ -96,7 +99,7 @@ func (q *call) nodeList() (any, error) {
 }
 
 func (q *call) addNodeFigures(o object, n *node) {
-	if !n.online {
+	if !n.online || !q.c.measured() {
 		return
 	}
 	o["level"] = ""
@@ -182,13 +185,29 @@ func (c *Cluster) statsOf(v *vm) object {
 	if c.cfg.StatsEvery == 0 {
 		return c.measure(v)
 	}
-	if now := c.cfg.Now(); c.stats.vms == nil || now.Sub(c.stats.at) >= c.cfg.StatsEvery {
-		c.stats = stats{now, map[int]object{}}
-		for id, x := range c.vms {
-			c.stats.vms[id] = c.measure(x)
-		}
-	}
+	c.broadcast()
 	return c.stats.vms[v.id]
+}
+
+// broadcast takes new figures when the old ones are too old.
+func (c *Cluster) broadcast() {
+	now := c.cfg.Now()
+	if now.Sub(c.stats.at) < c.cfg.StatsEvery {
+		return
+	}
+	c.stats = stats{now, map[int]object{}}
+	for id, v := range c.vms {
+		c.stats.vms[id] = c.measure(v)
+	}
+}
+
+// measured reports whether the nodes have sent figures at all since the cluster started.
+func (c *Cluster) measured() bool {
+	if c.cfg.StatsEvery > 0 {
+		c.broadcast()
+		return c.stats.vms != nil
+	}
+	return true
 }
 
 func (c *Cluster) measure(v *vm) object {
@@ -238,7 +257,7 @@ func (q *call) resources() (any, error) {
 	}
 	for _, n := range q.c.nodes {
 		if want == "" || want == "node" {
-			o := object{"id": "node/" + n.Name, "node": n.Name, "status": n.state(), "type": "node"}
+			o := object{"id": "node/" + n.Name, "node": n.Name, "status": q.c.nodeState(n), "type": "node"}
 			q.addNodeFigures(o, n)
 			out = append(out, o)
 		}
@@ -267,7 +286,7 @@ func (c *Cluster) storageResource(s *storage, n *node) object {
 		"id": "storage/" + n.Name + "/" + s.Name, "storage": s.Name, "node": n.Name, "type": "storage", "plugintype": s.Type,
 		"shared": flag(s.Shared), "content": strings.Join(s.Content, ","), "status": "unknown",
 	}
-	if n.online {
+	if n.online && c.measured() {
 		o["status"], o["disk"], o["maxdisk"] = "available", c.used(s, n.Name), int64(s.TotalGB)<<30
 	}
 	return o
