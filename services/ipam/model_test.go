@@ -1,0 +1,103 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vmline/vmline/pkg/bus"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// TestModel runs random orders, terminations, kills, flushes, builds and reconciliations against
+// the simplest possible model: who holds what, in a map.
+func TestModel(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		small := v4Pool("small", "203.0.113.0/28")
+		small.Exclude = []string{"203.0.113.4/30"}
+		w.pools = []*vmlinev1.Pool{small, v4Pool("next", "203.0.113.16/29"), v4Pool("v6", "2001:db8::/64")}
+		instances := []*service{w.instance(t, nil), w.instance(t, nil)}
+		const size = 10 + 6
+		rapid.Check(t, func(rt *rapid.T) {
+			ctx := context.Background()
+			model := map[string]*vmlinev1.VM{}
+			s := func() *service { return instances[rapid.IntRange(0, 1).Draw(rt, "instance")] }
+			taken := func() (n int) {
+				for _, vm := range model {
+					n += int(vm.GetPackage().GetNetwork().GetIpv4Count())
+				}
+				return n
+			}
+			rt.Repeat(map[string]func(*rapid.T){
+				"order": func(rt *rapid.T) {
+					ref := fmt.Sprint("vm-", rapid.IntRange(0, 9).Draw(rt, "vm"))
+					want := order(ref, uint32(rapid.IntRange(0, 3).Draw(rt, "v4")), uint32(rapid.IntRange(0, 2).Draw(rt, "v6")))
+					if had := model[ref]; had != nil {
+						want.Package = had.Package
+					}
+					if rapid.IntRange(0, 3).Draw(rt, "killed") == 0 {
+						f := &fate{at: rapid.IntRange(1, 12).Draw(rt, "at"), after: rapid.Bool().Draw(rt, "after"), strike: func() error { return errKilled }}
+						if _, err := w.instance(t, f).give(ctx, want); err != nil && !f.dead {
+							var person *bus.NeedsPerson
+							if !errors.As(err, &person) {
+								rt.Fatal(err)
+							}
+						}
+					}
+					got, err := s().give(ctx, want)
+					var person *bus.NeedsPerson
+					free := size - taken()
+					switch {
+					case model[ref] != nil && (err != nil || !slices.Equal(addresses(got), addresses(model[ref]))):
+						rt.Fatalf("%s had %v, got %v (%v)", ref, addresses(model[ref]), addresses(got), err)
+					case model[ref] != nil:
+					case int(want.GetPackage().GetNetwork().GetIpv4Count()) > free:
+						if !errors.As(err, &person) {
+							rt.Fatalf("%d free, but %s got %v (%v)", free, ref, addresses(got), err)
+						}
+					case err != nil:
+						rt.Fatal(err)
+					default:
+						model[ref] = got
+					}
+				},
+				"terminate": func(rt *rapid.T) {
+					ref := fmt.Sprint("vm-", rapid.IntRange(0, 9).Draw(rt, "vm"))
+					vm := model[ref]
+					if vm == nil {
+						vm = order(ref, 0, 0)
+					}
+					if err := s().end(ctx, vm); err != nil {
+						rt.Fatal(err)
+					}
+					delete(model, ref)
+				},
+				"flush": func(*rapid.T) { w.flush(t) },
+				"reconcile": func(rt *rapid.T) {
+					if err := s().reconcile(ctx); err != nil {
+						rt.Fatal(err)
+					}
+				},
+				"": func(rt *rapid.T) {
+					var want []string
+					for _, vm := range model {
+						want = append(want, keysOf(vm)...)
+					}
+					slices.Sort(want)
+					if held := instances[0].heldBy(t, ""); !slices.Equal(held, want) {
+						rt.Fatalf("held %v, want %v", held, want)
+					}
+				},
+			})
+			for _, vm := range model {
+				if err := instances[0].end(ctx, vm); err != nil {
+					rt.Fatal(err)
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,110 @@
+package ipam
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// TestManyBuildAtOnce: three processes find the index closed while orders come in and Redis is
+// flushed again and again.
+func TestManyBuildAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.pools = []*vmlinev1.Pool{v4Pool("v4", "10.0.0.0/20")}
+		instances := []*service{w.instance(t, nil), w.instance(t, nil), w.instance(t, nil)}
+		var g errgroup.Group
+		g.SetLimit(30)
+		for i := range 150 {
+			g.Go(func() error {
+				if i%10 == 0 {
+					w.flush(t)
+				}
+				vm, err := instances[i%3].give(context.Background(), order(fmt.Sprint("vm-", i), 1, 0))
+				if err != nil {
+					return err
+				}
+				if i%5 == 0 {
+					return instances[(i+1)%3].end(context.Background(), vm)
+				}
+				return nil
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if held := instances[0].heldBy(t, ""); len(held) != 120 {
+			t.Errorf("%d held, want 120", len(held))
+		}
+		if err := instances[0].reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		instances[0].verify(t)
+	})
+}
+
+// TestBuildInBatches has more to load than one call takes, with gaps.
+func TestBuildInBatches(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		w.pools = []*vmlinev1.Pool{v4Pool("v4", "10.0.0.0/16")}
+		s := w.instance(t, nil)
+		p := s.pools[0]
+		for i := range uint64(2*batch + 1) {
+			if _, err := s.claim(t.Context(), "big/1", choice{p, 2 * i}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := s.index.take(t.Context(), p, "next/1", 3)
+		if err != nil || fmt.Sprint(got) != "[1 3 5]" {
+			t.Errorf("got %v, want the gaps (%v)", got, err)
+		}
+		if big, err := s.index.has(t.Context(), p, "big/1"); err != nil || len(big) != 2*batch+1 {
+			t.Errorf("%d loaded, %v", len(big), err)
+		}
+	})
+}
+
+// TestPartOfTheIndexIsLost: Redis evicted a key. The index notices before it refuses an order.
+func TestPartOfTheIndexIsLost(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		s := w.instance(t, nil)
+		s.mustGive(t, order("vm", 1, 0))
+		if err := s.index.redis.Del(t.Context(), redisKey(s.pools[0], "free")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s.mustGive(t, order("next", 1, 0))
+		s.verify(t)
+	})
+}
+
+// TestOtherConfigurationBuildsItsOwnIndex: numbers of one layout are never read by the other.
+func TestOtherConfigurationBuildsItsOwnIndex(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		before := w.instance(t, nil)
+		first := before.mustGive(t, order("first", 1, 0))
+		changed := v4Pool("v4", "203.0.113.0/24")
+		changed.Exclude = []string{"203.0.113.0/30"}
+		w.pools = []*vmlinev1.Pool{changed}
+		after := w.instance(t, nil)
+		for i := range 3 {
+			a := after.mustGive(t, order(fmt.Sprint("after-", i), 1, 0))
+			b := before.mustGive(t, order(fmt.Sprint("before-", i), 1, 0))
+			if a.GetAddresses()[0].GetAddress() == b.GetAddresses()[0].GetAddress() {
+				t.Errorf("both got %v", addresses(a))
+			}
+		}
+		if held := before.heldBy(t, ""); len(held) != 7 {
+			t.Errorf("held: %v", held)
+		}
+		if err := after.end(t.Context(), first); err != nil { // an address that is excluded now
+			t.Fatal(err)
+		}
+		if held := before.heldBy(t, ownerOf(first)); len(held) != 0 {
+			t.Errorf("still held: %v", held)
+		}
+		after.verify(t)
+	})
+}
