@@ -48,7 +48,7 @@ const (
 	// again.
 	streamLife = 12 * time.Hour
 	// streamStart is how long a stream waits for NATS before it answers with a problem.
-	streamStart = 5 * time.Second
+	streamStart = 2 * time.Second
 )
 
 // stream writes changes until ctx ends or the client is gone.

@@ -19,13 +19,13 @@ import (
 	"github.com/vmline/vmline/services/gateway/internal/identity"
 )
 
-// refInput names a VM.
-type refInput struct {
+// RefInput names a VM. It is exported because huma does not look into embedded types that are not.
+type RefInput struct {
 	Ref string `path:"ref" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a ref (letters, digits, _ and -, at most 64)" doc:"<install>-<serviceid>"`
 }
 
 type putInput struct {
-	refInput
+	RefInput
 	Body api.Package
 }
 
@@ -83,7 +83,7 @@ func (g *gateway) putService(ctx context.Context, in *putInput) (*operationOutpu
 	})
 }
 
-func (g *gateway) deleteService(ctx context.Context, in *refInput) (*operationOutput, error) {
+func (g *gateway) deleteService(ctx context.Context, in *RefInput) (*operationOutput, error) {
 	return g.order(ctx, &vmlinev1.Command{Ref: in.Ref, Kind: vmlinev1.Operation_KIND_TERMINATE})
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/vmline/vmline/pkg/bus"
 )
 
-func (g *gateway) getService(ctx context.Context, in *refInput) (*struct{ Body api.Service }, error) {
+func (g *gateway) getService(ctx context.Context, in *RefInput) (*struct{ Body api.Service }, error) {
 	vm, err := g.lastVM(ctx, in.Ref)
 	if err != nil {
 		return nil, err
