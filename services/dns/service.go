@@ -186,9 +186,9 @@ func (s *service) report(ref string, k *known, notes []string, err error) {
 		said = append(slices.Clone(notes), strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	problem := strings.Join(said, "; ")
-	switch {
-	case problem == k.problem:
-	case problem == "":
+	switch problem {
+	case k.problem:
+	case "":
 		s.log.Info("DNS records are complete again", "ref", ref)
 	default:
 		s.log.Warn("DNS records are not complete", "ref", ref, "problem", problem)

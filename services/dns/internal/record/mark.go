@@ -14,12 +14,12 @@ type Mark struct {
 	UID string
 }
 
-// token is the form of a ref and of a uid; it needs no quoting in a TXT record.
-const token = `[A-Za-z0-9_-]{1,64}`
+// word is the form of a ref and of a uid; it needs no quoting in a TXT record.
+const word = `[A-Za-z0-9_-]{1,64}`
 
 var (
-	tokenPattern = regexp.MustCompile(`^` + token + `$`)
-	markPattern  = regexp.MustCompile(`^vmline ref=(` + token + `) uid=(` + token + `)$`)
+	wordPattern = regexp.MustCompile(`^` + word + `$`)
+	markPattern = regexp.MustCompile(`^vmline ref=(` + word + `) uid=(` + word + `)$`)
 )
 
 // Text is the content of the TXT record, without quotes.

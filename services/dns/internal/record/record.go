@@ -65,7 +65,7 @@ func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
 	c := &computation{zones: zones, ttl: vm.GetPackage().GetDns().GetTtl(), sets: map[[2]string]*vmlinev1.RRset{}}
 	c.Mark = Mark{Ref: vm.GetRef(), UID: vm.GetUid()}
 	c.Wanted = &vmlinev1.RecordSet{Ref: vm.GetRef(), Uid: vm.GetUid()}
-	if !tokenPattern.MatchString(c.Mark.Ref) || !tokenPattern.MatchString(c.Mark.UID) {
+	if !wordPattern.MatchString(c.Mark.Ref) || !wordPattern.MatchString(c.Mark.UID) {
 		c.note("ref %q and uid %q cannot stand in an ownership mark; the VM gets no records", c.Mark.Ref, c.Mark.UID)
 		return c.Records
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,12 +30,12 @@ func fake(t *testing.T, handler dns.HandlerFunc) string {
 		TsigSecret:    map[string]string{keyName: keySecret},
 		MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept },
 	}
-	done := make(chan error, 1)
-	go func() { done <- srv.ActivateAndServe() }()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.ActivateAndServe() })
 	<-started
 	t.Cleanup(func() {
 		_ = srv.Shutdown()
-		<-done
+		serving.Wait()
 	})
 	return l.Addr().String()
 }
@@ -195,7 +196,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 // TestMessages counts what is sent: creating, changing and deleting a VM takes one update a zone.
 func TestMessages(t *testing.T) {
 	s := newSuite(t, "", 0)
-	real := startNameserverAt(t, "127.0.0.1:0", s.zoneNames())
+	behind := startNameserverAt(t, "127.0.0.1:0", s.zoneNames())
 	var updates, queries atomic.Int32
 	s.addr = fake(t, func(w dns.ResponseWriter, r *dns.Msg) {
 		if r.Opcode == dns.OpcodeUpdate {
@@ -203,7 +204,7 @@ func TestMessages(t *testing.T) {
 		} else {
 			queries.Add(1)
 		}
-		real.ServeDNS(w, r)
+		behind.ServeDNS(w, r)
 	})
 	s.client = s.newClient(keySecret, s.zoneNames()...)
 	changed := s.vm(1)
