@@ -129,7 +129,7 @@ var meanwhile = map[int]func(*replay){
 
 // askInstead are requests that the recording shows wrongly or cut off: method, path, parameters.
 var askInstead = map[int][3]string{
-	85: {"PUT", "/nodes/pve1/qemu/101/config", "description=line1\nmanaged:\tyes tags=PUQ;svc_12"},
+	85: {"PUT", "/nodes/pve1/qemu/101/config", "description=line1\nmanaged: yes tags=PUQ;svc_12"},
 }
 
 // notReproduced are recorded answers that cannot be had from a simulator, with the reason.

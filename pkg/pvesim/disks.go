@@ -56,13 +56,6 @@ func (q *call) resizeDisk(t *task) error {
 	vol.size = want
 	d.opts["size"] = showSize(want)
 	v.conf[k] = d.String()
-	if p, ok := v.pending[k]; ok {
-		pd := mustDrive(k, p)
-		if pd.volid == d.volid {
-			pd.opts["size"] = showSize(want)
-			v.pending[k] = pd.String()
-		}
-	}
 	if !v.running {
 		t.log("Image resized.")
 	}
