@@ -80,8 +80,11 @@ type world struct {
 	now time.Time
 }
 
-func newWorld(t testing.TB, o *redis.Options) *world {
-	srv, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
+func newWorld(t testing.TB, o *redis.Options) *world { return newWorldOn(t, o, true) }
+
+// newWorldOn lets the NATS server sync every write, or not.
+func newWorldOn(t testing.TB, o *redis.Options, fast bool) *world {
+	srv, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: fast})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,24 +4,31 @@
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
 local owner, want = ARGV[2], tonumber(ARGV[3])
 local list = {}
-for n in string.gmatch(redis.call('HGET', KEYS[4], owner) or '', '%d+') do list[#list + 1] = n end
+local known = redis.call('HGET', KEYS[4], owner)
+if known then
+  for n in string.gmatch(known, '%d+') do list[#list + 1] = n end
+end
 local had = #list
 while #list < want do
-  local range = redis.call('LINDEX', KEYS[2], 0)
-  if not range then
+  local n = redis.call('LPOP', KEYS[2])
+  if not n then
     if redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[4]) then break end
     -- Neither free nor given: a part of the index was lost. Closed, it is built again.
     redis.call('DEL', KEYS[1])
     return false
   end
-  local first, last = string.match(range, '^(%d+)%-(%d+)$')
-  if not first or first == last then
-    redis.call('LPOP', KEYS[2])
-  else
-    redis.call('LSET', KEYS[2], 0, string.format('%.0f-%s', tonumber(first) + 1, last))
+  local first, last = string.match(n, '^(%d+)%-(%d+)$')
+  if first then
+    -- The front of a range becomes single numbers, many at once, so that most calls need not split.
+    n, first, last = first, tonumber(first), tonumber(last)
+    local stop = math.min(first + 64, last)
+    local front = {}
+    if stop < last then front[1] = string.format('%.0f-%.0f', stop + 1, last) end
+    for i = stop, first + 1, -1 do front[#front + 1] = string.format('%.0f', i) end
+    if #front > 0 then redis.call('LPUSH', KEYS[2], unpack(front)) end
   end
   -- A number may be free and given at once when the truth said so later; then it is passed over.
-  if redis.call('HSETNX', KEYS[3], first or range, owner) == 1 then list[#list + 1] = first or range end
+  if redis.call('HSETNX', KEYS[3], n, owner) == 1 then list[#list + 1] = n end
 end
 if #list > had then redis.call('HSET', KEYS[4], owner, table.concat(list, ' ')) end
 return list
