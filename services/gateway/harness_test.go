@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fixture is a gateway on a real NATS server.
 type fixture struct {
-	*testing.T
+	testing.TB
 	bus    *bus.Bus
 	conn   *nats.Conn
 	opener secrets.Opener
@@ -39,7 +39,7 @@ type fixture struct {
 	stopNATS func()
 }
 
-func start(t *testing.T) *fixture {
+func start(t testing.TB) *fixture {
 	t.Helper()
 	log := &lockedBuffer{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -65,7 +65,7 @@ func start(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{T: t, bus: b, conn: conn, opener: key, log: log, stopNATS: stopNATS}
+	f := &fixture{TB: t, bus: b, conn: conn, opener: key, log: log, stopNATS: stopNATS}
 	f.serve(Config{
 		Bus: b, Token: secrets.NewToken(), Sealer: key.Sealer(), DigestKey: bytes.Repeat([]byte("k"), minDigestKey), Logger: logger,
 	})

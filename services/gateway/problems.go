@@ -6,13 +6,20 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 )
 
-// huma makes its own errors, for example those of validation, through this one variable.
-func init() { huma.NewError = humaProblem }
+// huma knows these only as variables of its package: how its errors look, how it words a limit (not
+// as 1e+06), and that Cores is not cores.
+func init() {
+	huma.NewError = humaProblem
+	huma.ValidateStrictCasing = true
+	validation.MsgExpectedMinimumNumber = "expected number >= %.0f"
+	validation.MsgExpectedMaximumNumber = "expected number <= %.0f"
+}
 
 // problemTypes gives the type of a problem by its status where no handler has chosen a finer one.
 var problemTypes = map[int]string{

@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/bus"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+func TestServiceIsShownWithoutItsSecrets(t *testing.T) {
+	f := start(t)
+	f.lifecycle()
+	p := small()
+	p.CloudInit = api.CloudInit{User: "ann", Password: "correct horse"}
+	op := f.put("w1-1", p)
+	f.admitted(op.ID)
+	f.change("w1-1", park)
+	s, err := f.client.GetService(t.Context(), "w1-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Ref != "w1-1" || s.Status != "creation" || s.Operation.ID != op.ID || s.Problem.Cause != "The pool is empty." || s.Operation.Status != api.StatusParked {
+		t.Errorf("service: %+v", s)
+	}
+	if s.Package.CloudInit.User != "ann" || s.Package.CloudInit.Password != "" || s.Package.MemoryMiB != 2048 {
+		t.Errorf("package: %+v", s.Package)
+	}
+	_, err = f.client.GetService(t.Context(), "w1-2")
+	var problem *api.Problem
+	if !errors.As(err, &problem) || problem.Status != http.StatusNotFound {
+		t.Errorf("unknown ref: %v", err)
+	}
+}
+
+func TestListGoesThroughAllVMs(t *testing.T) {
+	f := start(t)
+	var want []string
+	for i := range 7 {
+		ref := fmt.Sprintf("w1-%d", i)
+		want = append(want, ref)
+		if _, err := f.bus.Append(t.Context(), &vmlinev1.VM{Ref: ref, Status: vmlinev1.Status_STATUS_READY}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for cursor, more := "", true; more; more = cursor != "" {
+		l, err := f.client.ListServices(t.Context(), 3, cursor)
+		if err != nil || len(l.Items) > 3 {
+			t.Fatalf("%d items, %v", len(l.Items), err)
+		}
+		for _, s := range l.Items {
+			got = append(got, s.Ref)
+		}
+		cursor = l.NextCursor
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestPage(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		refs := rapid.SliceOfDistinct(rapid.StringMatching(`[a-c]{1,4}`), func(s string) string { return s }).Draw(t, "refs")
+		after, limit := rapid.StringMatching(`[a-c]{0,4}`).Draw(t, "after"), rapid.IntRange(1, 5).Draw(t, "limit")
+		p := page{limit: limit, after: after}
+		for _, ref := range refs {
+			p.add(bus.Entry{VM: &vmlinev1.VM{Ref: ref}})
+		}
+		l := p.list()
+		slices.Sort(refs)
+		first, found := slices.BinarySearch(refs, after)
+		if found {
+			first++
+		}
+		want := refs[first:]
+		more := len(want) > limit
+		want = want[:min(len(want), limit)]
+		got := []string{}
+		for _, s := range l.Items {
+			got = append(got, s.Ref)
+		}
+		if !slices.Equal(got, want) || (l.NextCursor != "") != more || (more && l.NextCursor != want[limit-1]) {
+			t.Fatalf("got %q and cursor %q, want %q", got, l.NextCursor, want)
+		}
+	})
+}
+
+func TestEventsShowChangesAsTheyHappen(t *testing.T) {
+	f := start(t)
+	f.lifecycle()
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan api.Event, 100)
+	ended := make(chan error, 1)
+	before := f.conn.NumSubscriptions()
+	go func() {
+		ended <- f.client.Events(ctx, "w1-1", func(e api.Event) error { got <- e; return nil })
+	}()
+	f.until(func() bool { return f.conn.NumSubscriptions() > before })
+
+	f.admitted(f.put("w1-2", small()).ID) // not asked for
+	op := f.put("w1-1", small())
+	f.admitted(op.ID)
+	f.change("w1-1", finish)
+	first, second := <-got, <-got
+	if first.Service.Ref != "w1-1" || first.Service.Event != "admitted" || first.Service.Status != "creation" || first.Service.Package != nil {
+		t.Errorf("first: %+v", first)
+	}
+	if second.Service.Status != "ready" || second.Service.Operation.Status != api.StatusSucceeded || second.Seq <= first.Seq {
+		t.Errorf("second: %+v", second)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("ended with: %v", err)
+	}
+}
+
+func TestEventStreamEndsWithTheGateway(t *testing.T) {
+	f := start(t)
+	before, ended, got := f.conn.NumSubscriptions(), make(chan error, 1), make(chan api.Event, 1)
+	go func() {
+		ended <- f.client.Events(context.Background(), "", func(e api.Event) error { got <- e; return nil })
+	}()
+	f.until(func() bool { return f.conn.NumSubscriptions() > before })
+	if _, err := f.bus.Append(t.Context(), &vmlinev1.VM{Ref: "w1-1"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-got
+	f.stop()
+	if err := <-ended; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("ended with: %v", err)
+	}
+}
+
+// TestNoSecretAnywhere plants a password and looks for it wherever an order leaves something.
+func TestNoSecretAnywhere(t *testing.T) {
+	const secret = "planted-correct-horse-battery"
+	f := start(t)
+	answers := ""
+	put := func(ref, body string) {
+		_, text := f.call("PUT", "/v1/services/"+ref, strings.ReplaceAll(body, "SECRET", secret))
+		answers += text
+	}
+	good := `{"cluster":"dc1","template":"t","cores":1,"memory_mib":512,"network":{"bridge":"vmbr0"},"cloud_init":{"password":"SECRET"}}`
+	put("w1-1", good)
+	put("w1-1", good)
+	put("w1-3", strings.Replace(good, "dc1", refusedCluster, 1))
+	if n := len(f.commands()); n != 2 {
+		t.Errorf("%d commands", n)
+	}
+	for _, bad := range []string{
+		strings.Replace(good, `"cores":1`, `"cores":0`, 1), strings.Replace(good, "SECRET", `SECRET\n`, 1),
+		strings.Replace(good, "SECRET", strings.Repeat("SECRET", 20), 1), strings.Replace(good, `"SECRET"`, `["SECRET"]`, 1),
+		strings.Replace(good, `"cluster":"dc1",`, "", 1), strings.Replace(good, "password", "pasword", 1),
+		good[:len(good)-3], `"SECRET"`, `{"password":"SECRET"}`,
+	} {
+		put("w1-2", bad)
+	}
+	f.call("PUT", "/v1/services/w1-1", strings.ReplaceAll(good, "SECRET", secret), "Authorization", "Bearer wrong")
+	stored := f.messages(bus.StreamCMD) // a work queue: read before the commands are taken
+	f.lifecycle()
+	f.until(func() bool { return len(f.messages(bus.StreamCMD)) == 0 })
+	for _, path := range []string{"/v1/services/w1-1", "/v1/services", "/openapi.json"} {
+		_, text := f.call("GET", path, "")
+		answers += text
+	}
+
+	for _, name := range []string{bus.StreamVM, bus.StreamTICK, bus.StreamDLQ, "KV_" + bus.BucketREFUSAL, "KV_" + bus.BucketIPAM, "KV_" + bus.BucketVMID} {
+		stored = append(stored, f.messages(name)...)
+	}
+	if len(stored) < 4 {
+		t.Errorf("only %d messages to look through", len(stored))
+	}
+	for _, m := range stored {
+		if bytes.Contains(m.Data, []byte(secret)) || strings.Contains(fmt.Sprint(m.Header, m.Subject), secret) {
+			t.Errorf("it stands in %s", m.Subject)
+		}
+	}
+	if strings.Contains(answers, secret) {
+		t.Errorf("an answer shows it: %s", answers)
+	}
+	if log := f.log.String(); strings.Contains(log, secret) || !strings.Contains(log, "order accepted") {
+		t.Errorf("the log shows it, or there is none: %s", log)
+	}
+}
