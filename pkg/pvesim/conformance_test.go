@@ -34,20 +34,28 @@ type record struct {
 	}
 }
 
-func loadRecords(t *testing.T) []record {
+// sharedDir is where the recorded answers lie: beside the repository.
+func sharedDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
-	for err == nil {
-		if _, missing := os.Stat(filepath.Join(dir, "go.work")); missing == nil {
-			break
-		}
-		if parent := filepath.Dir(dir); parent != dir {
-			dir = parent
-			continue
-		}
-		t.Skip("no go.work above: the recorded answers lie beside the repository")
+	if err != nil {
+		t.Fatal(err)
 	}
-	f, err := os.Open(filepath.Join(dir, "..", "shared", "pve", "answers.jsonl"))
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
+			return filepath.Join(dir, "..", "shared", "pve")
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Skip("no go.work above: the recorded answers lie beside the repository")
+		}
+		dir = parent
+	}
+}
+
+func loadRecords(t *testing.T) []record {
+	t.Helper()
+	f, err := os.Open(filepath.Join(sharedDir(t), "answers.jsonl"))
 	if err != nil {
 		t.Skip("the recorded answers of a real Proxmox VE are not here")
 	}

@@ -54,7 +54,7 @@ var clusterRoutes = []routeRow{
 	{"GET", "/cluster/status", "/ Sys.Audit", "", (*call).clusterStatus},
 	{"GET", "/cluster/tasks", "", "", (*call).clusterTasks},
 	{"GET", "/cluster/options", "", "", (*call).datacenterOptions},
-	{"PUT", "/cluster/options", "/ Sys.Modify", "delete:configid-list next-id:string tag-style:string user-tag-access:string migration:string description:string", (*call).setDatacenterOptions},
+	{"PUT", "/cluster/options", "/ Sys.Modify", "delete:configid-list next-id:string tag-style:string user-tag-access:string migration:string description:string<65536", (*call).setDatacenterOptions},
 	{"GET", "/cluster/firewall/options", "/ Sys.Audit", "", (*call).clusterFirewallOptions},
 	{"PUT", "/cluster/firewall/options", "/ Sys.Modify", "delete:configid-list digest:string<64 ebtables:bool enable:int(0..) log_ratelimit:string policy_forward:enum(ACCEPT,DROP) policy_in:enum(ACCEPT,REJECT,DROP) policy_out:enum(ACCEPT,REJECT,DROP)", (*call).setClusterFirewallOptions},
 	{"GET", "/pools", "", "poolid:poolid type:enum(qemu,lxc,storage)", (*call).poolList},
@@ -64,14 +64,14 @@ var clusterRoutes = []routeRow{
 	{"GET", "/pools/{poolid}", "/pool/{poolid} Pool.Audit", "type:enum(qemu,lxc,storage)", (*call).poolShow},
 	{"PUT", "/pools/{poolid}", "/pool/{poolid} Pool.Allocate", "+pool", (*call).poolUpdate},
 	{"DELETE", "/pools/{poolid}", "/pool/{poolid} Pool.Allocate", "", (*call).poolDelete},
-	{"GET", "/storage", "", "type:string", (*call).storageConfig},
-	{"POST", "/storage", "/storage Datastore.Allocate", "storage!:storage-id type!:string path:string content:content-list nodes:string shared:bool preallocation:enum(off,metadata,falloc,full) disable:bool pool:string vgname:string thinpool:string server:string export:string", (*call).storageCreate},
+	{"GET", "/storage", "", "type:enum(storages)", (*call).storageConfig},
+	{"POST", "/storage", "/storage Datastore.Allocate", "storage!:storage-id type!:enum(storages) path:string content:content-list nodes:string shared:bool preallocation:enum(off,metadata,falloc,full) disable:bool pool:string vgname:string thinpool:string server:string export:string", (*call).storageCreate},
 }
 
 var nodeRoutes = []routeRow{
 	{"GET", "/nodes", "", "", (*call).nodeList},
 	{"GET", "/nodes/{node}/status", "/nodes/{node} Sys.Audit", "", (*call).nodeStatus},
-	{"GET", "/nodes/{node}/network", "", "type:string", (*call).network},
+	{"GET", "/nodes/{node}/network", "", "type:enum(ifaces)", (*call).network},
 	{"GET", "/nodes/{node}/tasks", "", "errors:bool limit:int(0..) since:int source:enum(archive,active,all) start:int(0..) statusfilter:task-status typefilter:string until:int userfilter:string vmid:vmid", (*call).taskList},
 	{"GET", "/nodes/{node}/tasks/{upid}", "", "", (*call).taskIndex},
 	{"DELETE", "/nodes/{node}/tasks/{upid}", "", "", (*call).taskStop},

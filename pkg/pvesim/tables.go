@@ -11,6 +11,8 @@ var enums = map[string][]string{
 	"allslots": append(append([]string{}, diskSlots...), slots("unused", 256)...),
 	"keymap":   strings.Fields("de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt-br sv sl tr"),
 	"ostypes":  strings.Fields("other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris"),
+	"storages": strings.Fields("btrfs cephfs cifs dir esxi iscsi iscsidirect lvm lvmthin nfs pbs rbd zfs zfspool"),
+	"ifaces":   strings.Fields("bridge bond eth alias vlan fabric OVSBridge OVSBond OVSPort OVSIntPort vnet any_bridge any_local_bridge include_sdn"),
 	"loglevel": strings.Fields("emerg alert crit err warning notice info debug nolog"),
 }
 

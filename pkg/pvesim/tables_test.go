@@ -1,0 +1,98 @@
+package pvesim
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// apiNode is a node of the API description that Proxmox VE publishes.
+type apiNode struct {
+	Path     string
+	Children []apiNode
+	Info     map[string]struct {
+		Parameters struct{ Properties map[string]apiParam }
+	}
+}
+
+type apiParam struct {
+	Type      string
+	Optional  json.Number
+	Enum      []string
+	Minimum   json.Number
+	Maximum   json.Number
+	MaxLength int
+}
+
+func loadDescription(t *testing.T) map[string]map[string]apiParam {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(sharedDir(t), "apidoc.json"))
+	if err != nil {
+		t.Skip("the API description of Proxmox VE is not here")
+	}
+	var roots []apiNode
+	if err := json.Unmarshal(b, &roots); err != nil {
+		t.Fatal(err)
+	}
+	methods := map[string]map[string]apiParam{}
+	var walk func([]apiNode)
+	walk = func(nodes []apiNode) {
+		for _, n := range nodes {
+			for method, info := range n.Info {
+				methods[method+" "+n.Path] = info.Parameters.Properties
+			}
+			walk(n.Children)
+		}
+	}
+	walk(roots)
+	return methods
+}
+
+var numbered = regexp.MustCompile(`^([a-z]+)\d+$`)
+
+// describe puts what is compared of a parameter into words.
+func describe(typ string, required bool, enum []string, low, high string, maxLen int) string {
+	return fmt.Sprintf("%s required=%v enum=%v %s..%s <%d", typ, required, enum, low, high, maxLen)
+}
+
+// TestTablesAgreeWithTheAPIDescription holds the tables against the description: each method and
+// parameter exists there, with the same type, limits and values.
+func TestTablesAgreeWithTheAPIDescription(t *testing.T) {
+	methods := loadDescription(t)
+	var missing []string
+	for _, r := range routeTable {
+		theirs, ok := methods[r.method+" "+r.path]
+		if !ok {
+			t.Errorf("%s %s is not in the description", r.method, r.path)
+			continue
+		}
+		for name, f := range r.schema {
+			p, ok := theirs[name]
+			if base := numbered.FindStringSubmatch(name); !ok && base != nil {
+				p, ok = theirs[base[1]+"[n]"]
+			}
+			if !ok {
+				t.Errorf("%s %s: parameter %s is not in the description", r.method, r.path, name)
+				continue
+			}
+			ours := describe(f.kind, f.required, f.enum, f.min, f.max, f.maxLen)
+			want := describe(p.Type, p.Optional != "1", p.Enum, p.Minimum.String(), p.Maximum.String(), p.MaxLength)
+			if ours != want {
+				t.Errorf("%s %s: parameter %s is %s, described as %s", r.method, r.path, name, ours, want)
+			}
+		}
+		for name := range theirs {
+			plain := strings.Replace(name, "[n]", "0", 1)
+			if _, ok := r.schema[plain]; !ok && !strings.Contains(r.path, "{"+name+"}") {
+				missing = append(missing, r.method+" "+r.path+" "+name)
+			}
+		}
+	}
+	sort.Strings(missing)
+	t.Logf("%d parameters of %d methods are left out: %s", len(missing), len(routeTable), strings.Join(missing, ", "))
+}
