@@ -34,8 +34,9 @@ func (b *Bus) History(ctx context.Context, ref string) ([]Entry, error) {
 }
 
 // Each calls do with the newest state of every VM. It ends at the first error of do. A VM that
-// changes meanwhile may come twice, then newest last. A message that cannot be decoded is logged
-// and passed over, so that one VM cannot hide all others.
+// changes meanwhile may come more than once, newest last; a replica that lags may show a state that
+// was newest a moment ago. A message that cannot be decoded is logged and passed over, so that one
+// VM cannot hide all others.
 func (b *Bus) Each(ctx context.Context, do func(Entry) error) error {
 	if err := b.each(ctx, do); err != nil {
 		return fmt.Errorf("read all VMs: %w", err)
@@ -55,7 +56,9 @@ func (b *Bus) each(ctx context.Context, do func(Entry) error) error {
 	if info.NumPending == 0 {
 		return nil
 	}
-	msgs, err := cons.Messages(jetstream.PullMaxMessages(500))
+	// In a cluster the first request may overtake the news of the consumer and be lost; the missing
+	// heartbeat tells soon.
+	msgs, err := cons.Messages(jetstream.PullMaxMessages(500), jetstream.PullHeartbeat(500*time.Millisecond))
 	if err != nil {
 		return err
 	}

@@ -160,23 +160,24 @@ func newest(c jetstream.ConsumerConfig) jetstream.ConsumerConfig {
 }
 
 // Apply makes the server have exactly these streams, consumers, buckets and recurring ticks, with
-// the given number of replicas. It may be repeated at any time.
+// the given number of replicas. It may be repeated at any time, and is to be repeated after an
+// error: a cluster that has no leader yet does not answer.
 func (b *Bus) Apply(ctx context.Context, replicas int) error {
 	for _, s := range Streams {
 		s.Replicas = replicas
-		if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+		if err := b.apply(ctx, func(ctx context.Context) (any, error) { return b.js.CreateOrUpdateStream(ctx, s) }); err != nil {
 			return fmt.Errorf("apply stream %s: %w", s.Name, err)
 		}
 	}
 	for _, c := range Consumers {
 		c.Config.AckWait = b.ackWait
-		if _, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, c.Config); err != nil {
+		if err := b.apply(ctx, func(ctx context.Context) (any, error) { return b.js.CreateOrUpdateConsumer(ctx, c.Stream, c.Config) }); err != nil {
 			return fmt.Errorf("apply consumer %s of %s: %w", c.Config.Durable, c.Stream, err)
 		}
 	}
 	for _, kv := range Buckets {
 		kv.Replicas = replicas
-		if _, err := b.js.CreateOrUpdateKeyValue(ctx, kv); err != nil {
+		if err := b.apply(ctx, func(ctx context.Context) (any, error) { return b.js.CreateOrUpdateKeyValue(ctx, kv) }); err != nil {
 			return fmt.Errorf("apply bucket %s: %w", kv.Bucket, err)
 		}
 	}
@@ -186,4 +187,12 @@ func (b *Bus) Apply(ctx context.Context, replicas int) error {
 		}
 	}
 	return nil
+}
+
+// apply bounds one change of the topology, whatever time ctx leaves.
+func (b *Bus) apply(ctx context.Context, change func(context.Context) (any, error)) error {
+	return b.call(ctx, "apply", func(ctx context.Context) error {
+		_, err := change(ctx)
+		return err
+	})
 }

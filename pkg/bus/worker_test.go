@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/vmline/vmline/pkg/bus/embedded"
@@ -348,7 +349,7 @@ func TestServerRestart(t *testing.T) {
 	defer p.stop()
 	begin(t, b, "a-1", create)
 	<-started
-	o.Port = s.Addr().(*net.TCPAddr).Port
+	o.Port = port(s)
 	embedded.Stop(s)
 	close(release)
 	if s, err = embedded.Start(o); err != nil {
@@ -357,6 +358,8 @@ func TestServerRestart(t *testing.T) {
 	until(t, b, "a-1", ended)
 	checkLog(t, b, "a-1", create)
 }
+
+func port(s *server.Server) int { return s.Addr().(*net.TCPAddr).Port }
 
 func TestRunEndsWhenItsConsumerOrConnectionIsGone(t *testing.T) {
 	t.Parallel()
