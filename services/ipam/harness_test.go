@@ -281,6 +281,13 @@ type fate struct {
 
 var errKilled = errors.New("killed")
 
+// rise makes the instance live again, to be struck at another call.
+func (f *fate) rise(at int, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at, f.after, f.calls, f.dead, f.names = at, after, 0, false, nil
+}
+
 func (f *fate) around(name string, do func() error) error {
 	f.mu.Lock()
 	f.calls++

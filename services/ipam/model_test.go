@@ -3,8 +3,10 @@ package ipam
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -16,12 +18,15 @@ import (
 // TestModel runs random orders, terminations, kills, flushes, builds and reconciliations against
 // the simplest possible model: who holds what, in a map.
 func TestModel(t *testing.T) {
+	fewer(t, 30)
 	onBoth(t, func(t *testing.T, w *world) {
 		small := v4Pool("small", "203.0.113.0/28")
 		small.Exclude = []string{"203.0.113.4/30"}
 		w.pools = []*vmlinev1.Pool{small, v4Pool("next", "203.0.113.16/29"), v4Pool("v6", "2001:db8::/64")}
 		instances := []*service{w.instance(t, nil), w.instance(t, nil)}
 		const size = 10 + 6
+		f := &fate{strike: func() error { return errKilled }}
+		mortal := w.instance(t, f)
 		rapid.Check(t, func(rt *rapid.T) {
 			ctx := context.Background()
 			model := map[string]*vmlinev1.VM{}
@@ -40,8 +45,8 @@ func TestModel(t *testing.T) {
 						want.Package = had.Package
 					}
 					if rapid.IntRange(0, 3).Draw(rt, "killed") == 0 {
-						f := &fate{at: rapid.IntRange(1, 12).Draw(rt, "at"), after: rapid.Bool().Draw(rt, "after"), strike: func() error { return errKilled }}
-						if _, err := w.instance(t, f).give(ctx, want); err != nil && !f.dead {
+						f.rise(rapid.IntRange(1, 12).Draw(rt, "at"), rapid.Bool().Draw(rt, "after"))
+						if _, err := mortal.give(ctx, want); err != nil && !f.dead {
 							var person *bus.NeedsPerson
 							if !errors.As(err, &person) {
 								rt.Fatal(err)
@@ -100,4 +105,16 @@ func TestModel(t *testing.T) {
 			}
 		})
 	})
+}
+
+// fewer makes rapid check less often than its default, unless the command line asks for a number.
+func fewer(t *testing.T, checks int) {
+	f := flag.Lookup("rapid.checks")
+	if f.Value.String() != f.DefValue {
+		return
+	}
+	t.Cleanup(func() { _ = f.Value.Set(f.DefValue) })
+	if err := f.Value.Set(strconv.Itoa(checks)); err != nil {
+		t.Fatal(err)
+	}
 }
