@@ -88,7 +88,7 @@ func pathMatches(pattern, path string) bool {
 	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
 	for i, w := range want {
 		if w == "**" && i == len(want)-1 {
-			return true
+			return i < len(have)
 		}
 		if i >= len(have) || w != "*" && w != have[i] {
 			return false

@@ -144,3 +144,19 @@ func (s *sim) conf(id int, key string) any {
 	o := s.data("GET", fmt.Sprintf("/nodes/%s/qemu/%d/config", v.Node, id), "").(map[string]any)
 	return o[key]
 }
+
+// json sends a JSON body.
+func (s *sim) json(method, path, body string) reply {
+	r, err := http.NewRequest(method, "http://sim/api2/json"+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "PVEAPIToken="+s.token)
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := s.RoundTrip(r)
+	if err != nil {
+		return reply{reason: err.Error()}
+	}
+	b, _ := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, strings.TrimPrefix(resp.Status, fmt.Sprint(resp.StatusCode)+" "), b}
+}

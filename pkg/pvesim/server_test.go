@@ -1,0 +1,194 @@
+package pvesim
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// listen starts a server without TLS and returns its address.
+func listen(t *testing.T, c *Cluster) (addr string) {
+	t.Helper()
+	s, err := c.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+const auth = "Authorization: PVEAPIToken=vmline@pve!prov=00000000-0000-4000-8000-000000000001\r\n"
+
+// TestWire sends raw requests over one connection each and reads raw answers.
+func TestWire(t *testing.T) {
+	addr := listen(t, New(Default()))
+	form := "Content-Type: application/x-www-form-urlencoded\r\n"
+	for _, c := range []struct {
+		name, request string
+		status        string
+		body          string
+	}{
+		{"reason phrase", "GET /api2/json/nodes/pve1/qemu/77/config HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 400 Parameter verification failed.", `"vmid":"invalid format - value does not look like a valid VM ID\n"`},
+		{"missing VM", "GET /api2/json/nodes/pve1/qemu/777/config HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 500 Configuration file 'nodes/pve1/qemu-server/777.conf' does not exist", `does not exist\n"`},
+		{"chunked body", "POST /api2/json/pools HTTP/1.1\r\nHost: x\r\n" + auth + form + "Transfer-Encoding: chunked\r\n\r\n5\r\npooli\r\n4\r\nd=p1\r\n0\r\n\r\n", "HTTP/1.1 200 OK", `{"data":null}`},
+		{"no login", "GET /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 401 No ticket", ""},
+		{"wrong secret", "GET /api2/json/version HTTP/1.1\r\nHost: x\r\nAuthorization: PVEAPIToken=vmline@pve!prov=no\r\n\r\n", "HTTP/1.1 401 Authentication failed!", ""},
+		{"unknown path", "GET /api2/json/nosuch HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 Method 'GET /nosuch' not implemented", `"message":"Method 'GET /nosuch' not implemented"`},
+		{"HEAD", "HEAD /api2/json/version HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 method 'HEAD' not available", ""},
+		{"OPTIONS", "OPTIONS /api2/json/version HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 method 'OPTIONS' not available", "not available"},
+		{"DELETE with a body", "DELETE /api2/json/pools HTTP/1.1\r\nHost: x\r\n" + auth + form + "Content-Length: 9\r\n\r\npoolid=p1", "HTTP/1.1 501 Unexpected content for method 'DELETE'", "Unexpected content"},
+		{"conflicting parameter", "POST /api2/json/pools?poolid=a HTTP/1.1\r\nHost: x\r\n" + auth + form + "Content-Length: 8\r\n\r\npoolid=b", "HTTP/1.1 400 Parameter verification failed.", "duplicate parameter"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			for range 2 { // the connection is kept
+				if _, err := io.WriteString(conn, c.request); err != nil {
+					t.Fatal(err)
+				}
+				method, _, _ := strings.Cut(c.request, " ")
+				resp, err := http.ReadResponse(in, &http.Request{Method: method})
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, _ := io.ReadAll(resp.Body)
+				if got := "HTTP/1.1 " + resp.Status; c.name != "chunked body" && got != c.status {
+					t.Errorf("%s, want %s", got, c.status)
+				}
+				if c.name != "chunked body" && !strings.Contains(string(body), c.body) || c.body == "" && len(body) > 0 {
+					t.Errorf("body %s", body)
+				}
+				if resp.Header.Get("Server") != "pve-api-daemon/3.0" {
+					t.Errorf("header %v", resp.Header)
+				}
+			}
+		})
+	}
+}
+
+func TestServerDropsConnections(t *testing.T) {
+	c := New(Default())
+	addr := listen(t, c)
+	c.AddFault(Fault{Kind: DropAfter, Path: "/pools", Times: 1})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	post := func() error {
+		r, _ := http.NewRequest("POST", "http://"+addr+"/api2/json/pools", strings.NewReader("poolid=p1"))
+		r.Header.Set("Authorization", strings.TrimSpace(strings.TrimPrefix(auth, "Authorization: ")))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		resp, err := transport.RoundTrip(r)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != 500 {
+				t.Errorf("status %s", resp.Status)
+			}
+		}
+		return err
+	}
+	if err := post(); err == nil {
+		t.Error("an answer came")
+	}
+	if err := post(); err != nil {
+		t.Error(err)
+	}
+	calls := c.Calls()
+	if len(calls) != 2 || calls[0].Code != 0 || calls[1].Reason != "create pool failed: pool 'p1' already exists" {
+		t.Errorf("calls %+v", calls)
+	}
+}
+
+func TestServerClosesWithCallsWaiting(t *testing.T) {
+	cfg := Default()
+	cfg.AuthDelay = time.Hour
+	c := New(cfg)
+	s, err := c.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(s.URL, "http://"), "/api2/json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n")
+	s.Close()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("an answer came")
+	}
+}
+
+func TestHandlerSendsTheReasonToo(t *testing.T) {
+	c := New(Default())
+	defer c.Close()
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	resp, err := srv.Client().Get(srv.URL + "/api2/json/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.Status != "401 No ticket" {
+		t.Error(resp.Status)
+	}
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequest("GET", "/api2/json/version", nil))
+	if w.Code != 401 || w.Body.Len() != 0 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestCallersAtTheSameTime(t *testing.T) {
+	s := newSim(t, func(cfg *Config) {
+		cfg.Durations = Durations{Clone: time.Millisecond, Config: time.Millisecond, Start: time.Millisecond}
+	})
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			id := 200 + i
+			upid := s.begin("POST", clonePath, fmt.Sprintf("newid=%d&full=1", id))
+			for s.task(upid).Running {
+				s.data("GET", "/cluster/resources", "")
+			}
+			path := fmt.Sprintf("/nodes/pve1/qemu/%d", id)
+			s.data("PUT", path+"/config", "cores=2")
+			s.data("POST", path+"/status/start", "")
+			s.data("GET", path+"/status/current", "")
+			s.data("GET", "/cluster/tasks", "")
+		})
+	}
+	wg.Wait()
+	if n := len(s.VMs()); n != 21 {
+		t.Errorf("%d VMs", n)
+	}
+}
+
+func TestRoundTripEndsWithItsContext(t *testing.T) {
+	inTime(t, Durations{}, func(s *sim) {
+		s.AddFault(Fault{Kind: Slow, Delay: time.Hour})
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+		defer cancel()
+		r, _ := http.NewRequestWithContext(ctx, "GET", "http://sim/api2/json/version", nil)
+		r.Header.Set("Authorization", "PVEAPIToken="+s.token)
+		if _, err := s.RoundTrip(r); err != context.DeadlineExceeded {
+			t.Error(err)
+		}
+		s.Close()
+	})
+}
