@@ -130,6 +130,7 @@ func TestOtherWorkersStepInAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			s.verify(t) // also what was written after the index had been built again
 			if second != nil {
 				// Either worker's set may be published; all of both is held, none is the third's.
 				held := s.heldBy(t, ownerOf(vm))

@@ -2,11 +2,13 @@ package ipam
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vmline/vmline/pkg/bus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -106,5 +108,55 @@ func TestOtherConfigurationBuildsItsOwnIndex(t *testing.T) {
 			t.Errorf("still held: %v", held)
 		}
 		after.verify(t)
+	})
+}
+
+// TestBuildThatWasTakenOverCannotGoOn: a builder that stood still comes back to life.
+func TestBuildThatWasTakenOverCannotGoOn(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		s := w.instance(t, nil)
+		slow := &build{index: s.index, pool: s.pools[0], id: "slow"}
+		next := &build{index: s.index, pool: s.pools[0], id: "next"}
+		if state, err := slow.begin(t.Context(), ""); err != nil || state != slow.token() {
+			t.Fatalf("begin: %q, %v", state, err)
+		}
+		if state, err := next.begin(t.Context(), ""); err != nil || state != slow.token() {
+			t.Fatalf("beside another: %q, %v", state, err)
+		}
+		if state, err := next.begin(t.Context(), slow.token()); err != nil || state != next.token() {
+			t.Fatalf("take-over: %q, %v", state, err)
+		}
+		if err := slow.held(t.Context(), bus.Item{Key: "v4.203.0.113.9"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := slow.flush(t.Context()); !errors.Is(err, errBuildLost) {
+			t.Errorf("load after the take-over: %v", err)
+		}
+		if err := slow.script(t.Context(), openScript, slow.keys(), slow.token(), "x"); !errors.Is(err, errBuildLost) {
+			t.Errorf("open after the take-over: %v", err)
+		}
+		if err := next.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.verify(t)
+	})
+}
+
+func TestOnlyTheOwnersNumbersAreDropped(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		s := w.instance(t, nil)
+		p := s.pools[0]
+		if _, err := s.index.take(t.Context(), p, "a/1", 2); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.index.drop(t.Context(), p, "b/1", 0, 1, 7); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.index.take(t.Context(), p, "b/1", 1); err != nil || fmt.Sprint(got) != "[2]" {
+			t.Errorf("b got %v, %v", got, err)
+		}
+		if free, err := s.index.free(t.Context(), p); err != nil || free != p.size-3 {
+			t.Errorf("%d free of %d, %v", free, p.size, err)
+		}
 	})
 }
