@@ -221,17 +221,11 @@ func (c *Cluster) granted(who, path, priv string) bool {
 		return true
 	}
 	for name, p := range c.pools {
-		inPool := false
-		for id := range p.vms {
-			inPool = inPool || path == "/vms/"+itoa(id)
+		if !p.has(path) {
+			continue
 		}
-		for s := range p.storages {
-			inPool = inPool || path == "/storage/"+s
-		}
-		if inPool {
-			if roles, ok := c.rolesAt(who, "/pool/"+name); ok && c.anyRole(roles, priv) {
-				return true
-			}
+		if roles, ok := c.rolesAt(who, "/pool/"+name); ok && c.anyRole(roles, priv) {
+			return true
 		}
 	}
 	return false

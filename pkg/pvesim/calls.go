@@ -15,6 +15,7 @@ type call struct {
 	p     params
 	node  string // the node that does the work
 	fault *Fault
+	gone  <-chan struct{} // closed when nobody waits for the answer any more
 }
 
 // object is a JSON object.
@@ -101,7 +102,7 @@ func (c *Cluster) answer(r *http.Request) answer {
 	if !isAPI {
 		return errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
 	}
-	q := &call{c: c, p: params{}}
+	q := &call{c: c, p: params{}, gone: r.Context().Done()}
 	result, err := q.serve(r, path, body, bodyErr)
 	a := answer{drop: true}
 	if err != error(errDropped) && !c.closed() {
@@ -122,7 +123,7 @@ func (q *call) serve(r *http.Request, path string, body []byte, bodyErr error) (
 	}
 	rt, vars := findRoute(r.Method, path)
 	if err := q.login(r, rt); err != nil {
-		c.pause(c.cfg.AuthDelay)
+		q.pause(c.cfg.AuthDelay, nil)
 		return nil, err
 	}
 	if rt == nil {

@@ -92,7 +92,7 @@ func (q *call) cloudinitRegenerate() (any, error) {
 		return nil
 	})}
 	q.breakJob(j)
-	return nil, q.c.wait(j)
+	return nil, q.wait(j)
 }
 
 func (v *vm) hasCloudinit() bool { return v.cloudinitSlot() != "" }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -79,7 +78,7 @@ func (q *call) configPut() (any, error) {
 	j := &job{locks: lockVM(q.vmid()), steps: once(q.c.cfg.Durations.Config, u.run)}
 	u.log = func(string, ...any) {}
 	q.breakJob(j)
-	return nil, q.c.wait(j)
+	return nil, q.wait(j)
 }
 
 func (q *call) configPost() (any, error) {
@@ -121,16 +120,7 @@ func (q *call) awaitTask(t *task, d time.Duration) {
 	over := make(chan struct{})
 	end := t.job.end
 	t.job.end = func(err error) { end(err); close(over) }
-	late := make(chan struct{})
-	stop := q.c.after(d, func() { close(late) })
-	q.c.mu.Unlock()
-	select {
-	case <-over:
-	case <-late:
-	case <-q.c.closing:
-	}
-	q.c.mu.Lock()
-	stop()
+	q.pause(d, over)
 }
 
 // update is one change of a configuration.
@@ -145,136 +135,6 @@ type update struct {
 	skip    bool
 	log     func(string, ...any)
 	created []*volume // to be freed when the update fails
-}
-
-// newUpdate does all checks of a config call that come before its work.
-func (q *call) newUpdate() (*update, error) {
-	u := &update{q: q, set: map[string]string{}, drives: map[string]drive{}, force: q.p.bool("force"), digest: q.p["digest"], skip: q.p.bool("skiplock")}
-	for k, value := range q.p {
-		if !contains(controls, k) {
-			u.set[k] = value
-		}
-	}
-	u.remove, u.revert = listOf(q.p["delete"]), listOf(q.p["revert"])
-	if len(u.set)+len(u.remove)+len(u.revert) == 0 {
-		return nil, fail("no options specified")
-	}
-	if _, ok := u.set["lock"]; ok && !q.who.isRoot() {
-		return nil, fail("only root can set 'lock' config")
-	}
-	if err := u.checkNames(); err != nil {
-		return nil, err
-	}
-	if err := u.normalise(); err != nil {
-		return nil, err
-	}
-	v, err := q.vmOf()
-	if err != nil {
-		return nil, err
-	}
-	if err := u.checkRights(v); err != nil {
-		return nil, err
-	}
-	if err := u.checkState(v); err != nil {
-		return nil, err
-	}
-	return u, u.checkValues(v)
-}
-
-// checkNames checks the keys to delete and to revert.
-func (u *update) checkNames() error {
-	for _, k := range u.remove {
-		if _, ok := u.set[k]; ok {
-			return badParam("delete", "you can't use '-%s' and -delete %s' at the same time", k, k)
-		}
-	}
-	for name, list := range map[string][]string{"delete": u.remove, "revert": u.revert} {
-		for _, k := range list {
-			if _, ok := configFields[k]; !ok {
-				return badParam(name, "unknown option '%s'", k)
-			}
-		}
-	}
-	return nil
-}
-
-// normalise brings values into the form in which they are stored.
-func (u *update) normalise() error {
-	for k, value := range u.set {
-		switch {
-		case isDrive(k):
-			d, err := parseDrive(k, value)
-			if err != nil {
-				return err
-			}
-			u.drives[k] = d
-		case k == "tags":
-			u.set[k] = tagList(value)
-		case k == "cipassword":
-			if value != "" {
-				u.set[k] = hashPassword(value)
-			}
-		case k == "sshkeys":
-			if err := checkKeys(value); err != nil {
-				return err
-			}
-		case k == "cpuunits":
-			n, _ := strconv.Atoi(value)
-			u.set[k] = strconv.Itoa(max(1, min(n, 10000)))
-		}
-	}
-	return nil
-}
-
-func tagList(v string) string {
-	seen := map[string]bool{}
-	for _, t := range listOf(strings.ToLower(v)) {
-		seen[t] = true
-	}
-	return strings.Join(sortedKeys(seen), ";")
-}
-
-// checkState checks what may have changed since the call came in; it is done again under the lock.
-func (u *update) checkState(v *vm) error {
-	if err := v.checkDigest(u.digest); err != nil {
-		return err
-	}
-	return v.unlocked(u.skip)
-}
-
-// checkValues checks values against the VM and the storages.
-func (u *update) checkValues(v *vm) error {
-	conf := v.merged()
-	if b, ok := u.set["balloon"]; ok {
-		memory := conf
-		if m, ok := u.set["memory"]; ok {
-			memory = map[string]string{"memory": m}
-		}
-		if n, _ := strconv.Atoi(b); n > memoryMiB(memory) {
-			return fail("balloon value too large (must be smaller than assigned memory)")
-		}
-	}
-	for _, k := range sortedKeys(u.drives) {
-		d := u.drives[k]
-		if name := d.storage(); name != "" {
-			s, err := u.q.c.usable(name, v.node)
-			if err != nil {
-				return err
-			}
-			if _, _, ok := d.wanted(); ok && !contains(s.Content, "images") {
-				return fail("storage '%s' does not support content-type 'images'", name)
-			}
-		}
-		if !d.cloudinit() {
-			continue
-		}
-		for _, other := range drives(conf) {
-			if other != k && mustDrive(other, conf[other]).cloudinit() && !contains(u.remove, other) {
-				return fail("%s - cloud-init drive is already attached at '%s'", k, other)
-			}
-		}
-	}
-	return nil
 }
 
 // commandLine is the change as the task log shows it.

@@ -162,7 +162,7 @@ func references(conf map[string]string, volid string) bool {
 	return false
 }
 
-// allReferences are the volume IDs that a VM uses anywhere: now, pending and in snapshots.
+// volids are the volume IDs that a VM uses anywhere: now, pending and in snapshots.
 func (v *vm) volids() []string {
 	seen := map[string]bool{}
 	confs := []map[string]string{v.conf, v.pending}
@@ -182,7 +182,7 @@ func (v *vm) volids() []string {
 	return sortedKeys(seen)
 }
 
-// shift is a copy of options with some changed.
+// withOption is a copy of options with one more.
 func withOption(opts map[string]string, key, value string) map[string]string {
 	m := maps.Clone(opts)
 	if m == nil {

@@ -112,7 +112,7 @@ func (q *call) withFaults(method, path string, handle func() (any, error)) (any,
 	}
 	switch f.Kind {
 	case Slow:
-		q.c.pause(f.Delay)
+		q.pause(f.Delay, nil)
 	case Refuse:
 		return nil, f.answer(500, "fault")
 	case DropBefore:

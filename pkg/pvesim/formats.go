@@ -115,7 +115,7 @@ func isAddress(_, v string) (string, error) {
 	return v, nil
 }
 
-// cidr4 and cidr6 are the addresses of ipconfig: with prefix, or a word.
+// cidr is an address with its prefix length, or one of some words.
 func cidr(six bool, what string, words ...string) format {
 	return func(_, v string) (string, error) {
 		if contains(words, v) {

@@ -102,8 +102,10 @@ func (c *Cluster) finish(j *job, err error) {
 // goes on.
 const proxyTimeout = 30 * time.Second
 
-// wait runs a job for a call that answers when it is done. It releases the mutex while it waits.
-func (c *Cluster) wait(j *job) error {
+// wait runs a job for a call that answers when it is done. It releases the mutex while it waits; the
+// job goes on when the caller leaves.
+func (q *call) wait(j *job) error {
+	c := q.c
 	var result error
 	done, ended := make(chan struct{}), false
 	j.log = func(string, ...any) {}
@@ -122,23 +124,27 @@ func (c *Cluster) wait(j *job) error {
 		return result
 	case <-late:
 		return &apiError{code: 596, reason: "Connection timed out", empty: true}
+	case <-q.gone:
+		return errDropped
 	case <-c.closing:
 		return errDropped
 	}
 }
 
-// pause lets d pass while a call waits. It releases the mutex.
-func (c *Cluster) pause(d time.Duration) {
+// pause lets d pass, or less when done is closed first. It releases the mutex meanwhile.
+func (q *call) pause(d time.Duration, done <-chan struct{}) {
 	if d <= 0 {
 		return
 	}
 	over := make(chan struct{})
-	stop := c.after(d, func() { close(over) })
-	c.mu.Unlock()
+	stop := q.c.after(d, func() { close(over) })
+	q.c.mu.Unlock()
 	select {
 	case <-over:
-	case <-c.closing:
+	case <-done:
+	case <-q.gone:
+	case <-q.c.closing:
 	}
-	c.mu.Lock()
+	q.c.mu.Lock()
 	stop()
 }

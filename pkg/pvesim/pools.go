@@ -3,6 +3,7 @@ package pvesim
 import (
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // pool is a group of VMs and storages.
@@ -14,6 +15,16 @@ type pool struct {
 
 func newPool(name, comment string) *pool {
 	return &pool{name, comment, map[int]bool{}, map[string]bool{}}
+}
+
+// has reports whether the object of a permission path is a member.
+func (p *pool) has(path string) bool {
+	if s, ok := strings.CutPrefix(path, "/storage/"); ok {
+		return p.storages[s]
+	}
+	s, ok := strings.CutPrefix(path, "/vms/")
+	id, err := strconv.Atoi(s)
+	return ok && err == nil && p.vms[id]
 }
 
 // poolOf is the name of the pool that a VM is in; "" for none.

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Server struct {
 
 	cluster  *Cluster
 	listener net.Listener
+	ctx      context.Context // of the calls
+	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	mu       sync.Mutex
 	conns    map[net.Conn]bool // nil once closed
@@ -53,16 +56,17 @@ func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, er
 		l = tls.NewListener(l, conf)
 	}
 	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, cluster: c, listener: l, conns: map[net.Conn]bool{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.accept()
 	return s, nil
 }
 
-// Close stops listening, closes all connections and waits for their goroutines. Calls that wait for a
-// lock or a delay end with the cluster: Close of the Cluster is called too.
+// Close stops listening, drops all connections and the calls on them, and waits for their goroutines.
+// The cluster and its tasks go on.
 func (s *Server) Close() {
 	s.listener.Close()
-	s.cluster.Close()
+	s.cancel()
 	s.mu.Lock()
 	conns := s.conns
 	s.conns = nil
@@ -93,6 +97,9 @@ func (s *Server) accept() {
 	}
 }
 
+// maxHeader is room for a request's header.
+const maxHeader = 64 << 10
+
 // serve answers the requests of one connection, one after the other.
 func (s *Server) serve(conn net.Conn) {
 	defer s.wg.Done()
@@ -102,8 +109,10 @@ func (s *Server) serve(conn net.Conn) {
 		delete(s.conns, conn)
 		s.mu.Unlock()
 	}()
-	in, out := bufio.NewReader(conn), bufio.NewWriter(conn)
+	limit := &io.LimitedReader{R: conn}
+	in, out := bufio.NewReader(limit), bufio.NewWriter(conn)
 	for {
+		limit.N = maxHeader + maxBody
 		r, err := http.ReadRequest(in)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !isNetError(err) {
@@ -114,7 +123,7 @@ func (s *Server) serve(conn net.Conn) {
 		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
-		a := s.cluster.answer(r)
+		a := s.cluster.answer(r.WithContext(s.ctx))
 		if a.drop {
 			return
 		}

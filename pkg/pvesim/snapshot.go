@@ -145,7 +145,7 @@ func (q *call) snapshotCreate() (any, error) {
 	}), nil
 }
 
-// exists is the check that a snapshot is there.
+// snapshotExists is the check that a snapshot is there.
 func (q *call) snapshotExists(_ *task, v *vm) error {
 	if v.snapshotNamed(q.vars["snapname"]) == nil {
 		return fail("snapshot '%s' does not exist", q.vars["snapname"])

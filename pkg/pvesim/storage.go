@@ -34,7 +34,7 @@ func newStorage(s Storage) *storage {
 
 func (s *storage) files() bool { return s.Type == "dir" || s.Type == "nfs" || s.Type == "cifs" }
 
-// linkable reports whether linked clones on it keep a reference to the base volume.
+// basePath reports whether the volume ID of a linked clone names its base.
 func (s *storage) basePath() bool { return s.files() || s.Type == "zfspool" || s.Type == "rbd" }
 
 func (s *storage) key(node, name string) volumeKey {
@@ -252,7 +252,7 @@ func (v *volume) formatting() string {
 // free removes a volume.
 func (c *Cluster) free(v *volume) { delete(c.volumes, v.storage.key(v.node, v.name)) }
 
-// inUse names a linked clone of a base volume, if there is one.
+// hasClones reports whether linked clones of a base volume exist.
 func (c *Cluster) hasClones(base *volume) bool {
 	for _, v := range c.volumes {
 		if v.storage == base.storage && v.base == base.name && (base.storage.Shared || v.node == base.node) {

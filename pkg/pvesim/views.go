@@ -73,7 +73,7 @@ func (c *Cluster) nodeState(n *node) string {
 // fingerprint is the fixed TLS fingerprint that nodes show.
 const fingerprint = "DB:A3:6B:38:09:D8:2D:25:1A:84:7B:B4:4D:D1:C1:71:DE:67:01:1E:54:69:56:EB:AB:C9:22:43:F7:D6:A7:3D"
 
-// figures are a node's numbers, for those who may see them.
+// nodeFigures are a node's numbers, for those who may see them.
 func (c *Cluster) nodeFigures(n *node) object {
 	memory, cpus := int64(0), 0
 	for _, v := range c.vms {
