@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
@@ -72,7 +72,7 @@ func startRedis(t testing.TB) *redis.Options {
 
 // world is a NATS server and a Redis that any number of instances of the service share.
 type world struct {
-	nats  *server.Server
+	nats  nats.InProcessConnProvider
 	redis *redis.Options
 	pools []*vmlinev1.Pool
 
