@@ -128,6 +128,7 @@ func (q *call) ticket() (any, error) {
 	}
 	u := q.c.access.users[name]
 	if u == nil || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(q.p["password"])) != 1 {
+		q.pause(q.c.cfg.AuthDelay, nil)
 		return nil, &apiError{code: 401, reason: "authentication failure"}
 	}
 	now := q.c.cfg.Now()

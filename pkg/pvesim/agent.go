@@ -33,6 +33,13 @@ func (q *call) agentPing() (any, error) {
 	return object{"result": object{}}, nil
 }
 
+func (q *call) agentOSInfo() (any, error) {
+	if _, err := q.agent(); err != nil {
+		return nil, err
+	}
+	return object{"result": object{"id": "debian", "name": "Debian GNU/Linux", "pretty-name": "Debian GNU/Linux 13 (trixie)", "version": "13 (trixie)", "version-id": "13", "machine": "x86_64", "kernel-release": "6.12.0"}}, nil
+}
+
 // agentInterfaces shows the addresses that cloud-init was given, on one interface for each card.
 func (q *call) agentInterfaces() (any, error) {
 	v, err := q.agent()

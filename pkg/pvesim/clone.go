@@ -24,6 +24,9 @@ type cloning struct {
 }
 
 func (q *call) clone() (any, error) {
+	if err := q.c.quorum(); err != nil {
+		return nil, err
+	}
 	cl, err := q.newCloning()
 	if err != nil {
 		return nil, err

@@ -80,7 +80,9 @@ var setUp = map[int]func(*replay){
 	313: func(p *replay) { p.backup(101, 20); p.backup(101, 21); p.backup(1010, 21) },
 	393: func(p *replay) { p.backup(140, 20) },
 	398: func(p *replay) {
-		// A second node joined that could not be reached, with a VM on it.
+		// A second node was made up that could not be reached, with a VM that never sent figures.
+		time.Sleep(11 * time.Second)
+		p.call("GET", "/cluster/resources", "")
 		p.c.mu.Lock()
 		p.c.nodes = append(p.c.nodes, newNode(Node{Name: "pve2"}, 1))
 		p.c.mu.Unlock()
@@ -89,7 +91,6 @@ var setUp = map[int]func(*replay){
 		}
 		p.c.AddFault(Fault{Kind: NodeDown, Path: "/nodes/pve2/**", Text: "Connection refused", Times: 4})
 		p.c.AddFault(Fault{Kind: NodeDown, Path: "/nodes/pve2/**", Text: "Network is unreachable"})
-		p.c.SetNodeOnline("pve2", false)
 	},
 	409: func(p *replay) {
 		p.idle()

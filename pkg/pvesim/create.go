@@ -11,6 +11,9 @@ func (q *call) vmCreate() (any, error) {
 	if err := q.needCreate(id); err != nil {
 		return nil, err
 	}
+	if err := q.c.quorum(); err != nil {
+		return nil, err
+	}
 	if p := q.p["pool"]; p != "" && q.c.pools[p] == nil {
 		return nil, denied("pool '" + p + "' does not exist")
 	}

@@ -84,6 +84,9 @@ func TestNodeDown(t *testing.T) {
 		t.Errorf("status %v", got)
 	}
 	s.SetNodeOnline("pve1", true)
+	s.SetNodeOnline("pve2", false)
+	s.SetNodeOnline("pve3", false)
+	s.refused("POST", clonePath, "newid=102&full=1", 500, "cluster not ready - no quorum?")
 	s.conf(101, "name")
 	s.SetDown(true)
 	if got := s.do("GET", "/version", ""); got.code != 0 {

@@ -115,6 +115,7 @@ var vmRoutes = []routeRow{
 	{"POST", vmPath + "/status/suspend", power, "skiplock:bool statestorage:storage-id todisk:bool", (*call).vmSuspend},
 	{"POST", vmPath + "/status/resume", power, "nocheck:bool skiplock:bool", (*call).vmResume},
 	{"POST", vmPath + "/agent/ping", agentUse, "", (*call).agentPing},
+	{"GET", vmPath + "/agent/get-osinfo", agentUse, "", (*call).agentOSInfo},
 	{"GET", vmPath + "/agent/network-get-interfaces", agentUse, "", (*call).agentInterfaces},
 	{"POST", vmPath + "/agent/exec", "/vms/{vmid} VM.GuestAgent.Unrestricted", "command!:command input-data:string<65536", (*call).agentExec},
 	{"GET", vmPath + "/agent/exec-status", "/vms/{vmid} VM.GuestAgent.Unrestricted", "pid!:int", (*call).agentExecStatus},

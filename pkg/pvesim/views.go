@@ -60,6 +60,22 @@ func (q *call) setDatacenterOptions() (any, error) {
 	return nil, nil
 }
 
+// quorum checks that most nodes are online. The commands that make VMs need it.
+func (c *Cluster) quorum() error {
+	if c.quorate() {
+		return nil
+	}
+	return fail("cluster not ready - no quorum?")
+}
+
+func (c *Cluster) quorate() bool {
+	online := 0
+	for _, n := range c.nodes {
+		online += flag(n.online)
+	}
+	return online > len(c.nodes)/2
+}
+
 func (c *Cluster) nodeState(n *node) string {
 	switch {
 	case !n.online:
@@ -143,11 +159,7 @@ func (q *call) network() (any, error) {
 func (q *call) clusterStatus() (any, error) {
 	out := []any{}
 	if n := len(q.c.nodes); n > 1 {
-		online := 0
-		for _, x := range q.c.nodes {
-			online += flag(x.online)
-		}
-		out = append(out, object{"type": "cluster", "id": "cluster", "name": "pvesim", "nodes": n, "quorate": flag(online > n/2), "version": n})
+		out = append(out, object{"type": "cluster", "id": "cluster", "name": "pvesim", "nodes": n, "quorate": flag(q.c.quorate()), "version": n})
 	}
 	for i, n := range q.c.nodes {
 		out = append(out, object{"type": "node", "id": "node/" + n.Name, "name": n.Name, "ip": n.IP, "nodeid": i + flag(len(q.c.nodes) > 1), "online": flag(n.online), "local": flag(i == 0), "level": ""})
