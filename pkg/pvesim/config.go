@@ -17,6 +17,9 @@ func shown(key, value string) any {
 	if key == "cipassword" {
 		return "**********"
 	}
+	if key == "snaptime" {
+		return json.Number(value)
+	}
 	if f, ok := configFields[key]; ok && (f.kind == "boolean" || f.kind == "integer") {
 		return json.Number(value)
 	}

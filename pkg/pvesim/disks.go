@@ -35,9 +35,23 @@ func (q *call) resizeDisk(t *task) error {
 	if d.cdrom() {
 		return fail("you can't resize a cdrom")
 	}
-	vol := q.c.volume(d.volid, v.node)
+	grown, err := q.grow(v, d.volid)
+	if err != nil || !grown {
+		return err
+	}
+	d.opts["size"] = showSize(q.c.volume(d.volid, v.node).size)
+	v.conf[k] = d.String()
+	if !v.running {
+		t.log("Image resized.")
+	}
+	return nil
+}
+
+// grow makes a volume as large as the call wants it, and reports whether there was anything to do.
+func (q *call) grow(v *vm, volid string) (bool, error) {
+	vol := q.c.volume(volid, v.node)
 	if vol == nil {
-		return fail("volume '%s' does not exist", d.volid)
+		return false, fail("volume '%s' does not exist", volid)
 	}
 	size, plus := strings.CutPrefix(q.p["size"], "+")
 	want := parseSize(size)
@@ -45,21 +59,16 @@ func (q *call) resizeDisk(t *task) error {
 		want += vol.size
 	}
 	if want < vol.size {
-		return fail("shrinking disks is not supported")
+		return false, fail("shrinking disks is not supported")
 	}
 	if want == vol.size {
-		return nil
+		return false, nil
 	}
 	if err := q.room(vol.storage, v.node, vol.name, want-vol.size); err != nil {
-		return fail("%s", strings.Replace(err.Error(), "unable to create image", "resize failed", 1))
+		return false, fail("%s", strings.Replace(err.Error(), "unable to create image", "resize failed", 1))
 	}
 	vol.size = want
-	d.opts["size"] = showSize(want)
-	v.conf[k] = d.String()
-	if !v.running {
-		t.log("Image resized.")
-	}
-	return nil
+	return true, nil
 }
 
 // unlink is the config call with "delete", waited for.

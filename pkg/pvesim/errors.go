@@ -46,5 +46,5 @@ func noConfig(node string, vmid int) error {
 
 // oneLine is an error's text as a task's exit status or a reason phrase.
 func oneLine(s string) string {
-	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", " ")
+	return strings.NewReplacer("\n", " ", "\r", " ").Replace(strings.TrimRight(s, "\n"))
 }

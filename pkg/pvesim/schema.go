@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -158,6 +159,9 @@ func (f field) check(name, v, kind string) (value, text string) {
 	case "integer", "number":
 		if re := map[string]*regexp.Regexp{"integer": integer, "number": number}[f.kind]; !re.MatchString(v) {
 			return v, fmt.Sprintf("type check ('%s') failed - got '%s'", f.kind, v)
+		}
+		if n, ok := new(big.Int).SetString(v, 10); ok {
+			v = n.String() // without a plus and leading zeros, which JSON does not know
 		}
 	}
 	if text := f.checkText(v); text != "" {

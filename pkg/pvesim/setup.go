@@ -67,6 +67,13 @@ func (c *Cluster) addVM(spec VMSpec) error {
 			delete(v.conf, k)
 			continue
 		}
+		if f, ok := configFields[k]; ok {
+			normal, text := f.check(k, value, "")
+			if text != "" {
+				return fmt.Errorf("%s: %s", k, text)
+			}
+			value = normal
+		}
 		if isNIC(k) {
 			n, err := parseNIC(k, value)
 			if err != nil {
