@@ -7,7 +7,8 @@ type Config struct {
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// After runs f once d has passed, unless stop is called first; default time.AfterFunc.
-	// It must not run f before it has returned.
+	// It must not run f before it has returned. Work in steps sets the timer of a step when the one
+	// before has fired, so a clock moved by hand should go from timer to timer.
 	After func(d time.Duration, f func()) (stop func())
 	// Seed makes MAC addresses, UUIDs and tokens repeatable.
 	Seed uint64
