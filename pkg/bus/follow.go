@@ -81,8 +81,13 @@ func (b *Bus) Tail(ctx context.Context, ref string, started func(), show func(En
 // subscribed returns once the server knows this connection's subscriptions.
 func (b *Bus) subscribed(ctx context.Context) error {
 	for {
-		err := b.nc.FlushWithContext(ctx)
-		if err == nil || ctx.Err() != nil || b.nc.IsClosed() {
+		err := b.flush(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case b.nc.IsClosed():
 			return err
 		}
 		// The connection was lost meanwhile; it comes back with its subscriptions.
@@ -90,6 +95,13 @@ func (b *Bus) subscribed(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// flush is bounded, because the client library wants a deadline.
+func (b *Bus) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return b.nc.FlushWithContext(ctx)
 }
 
 // tailEntry decodes a message that the server published again. Its place in the log stands in
