@@ -93,13 +93,13 @@ func readFile(path string) (string, error) {
 
 // loadOrCreate returns the secret in a file of dir. Two processes that start at once agree on the
 // one that was there first: a finished file is linked to its name, which only one of them can.
-func loadOrCreate(dir, name string, make func() (string, error)) (string, error) {
+func loadOrCreate(dir, name string, create func() (string, error)) (string, error) {
 	path := filepath.Join(dir, name)
 	text, err := readFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return text, err
 	}
-	if text, err = make(); err != nil {
+	if text, err = create(); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -116,7 +116,7 @@ func linkNew(dir, path, text string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // its content lives on under the other name
 	_, err = io.WriteString(tmp, text+"\n")
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err

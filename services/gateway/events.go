@@ -34,27 +34,22 @@ func (g *gateway) eventsOperation(a huma.API) huma.Operation {
 	}
 }
 
-func (g *gateway) getEvents(_ context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+func (g *gateway) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		r, w := humago.Unwrap(hc)
-		ctx, cancel := g.untilStopping(r.Context())
+		_, w := humago.Unwrap(hc)
+		ctx, cancel := g.untilStopping(ctx)
 		defer cancel()
 		g.stream(ctx, &eventWriter{w: w, control: http.NewResponseController(w)}, in.Ref)
 	}}, nil
 }
 
-const (
-	// streamLife is how long a stream may last; the client then comes back and its token is checked
-	// again.
-	streamLife = 12 * time.Hour
-	// streamStart is how long a stream waits for NATS before it answers with a problem.
-	streamStart = 2 * time.Second
-)
+// streamStart is how long a stream waits for NATS before it answers with a problem.
+const streamStart = 2 * time.Second
 
 // stream writes changes until ctx ends or the client is gone.
 func (g *gateway) stream(ctx context.Context, out *eventWriter, ref string) {
 	entries, started, ended := make(chan bus.Entry), make(chan struct{}), make(chan error, 1)
-	ctx, cancel := context.WithTimeout(ctx, streamLife)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer time.AfterFunc(streamStart, func() {
 		select {

@@ -99,10 +99,11 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	err := server.Shutdown(grace)
-	<-ended
-	if err != nil {
-		return errors.Join(fmt.Errorf("gateway: end of the requests in hand: %w", err), server.Close())
+	if err := server.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("gateway: end of the requests in hand: %w", err), server.Close(), <-ended)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -161,9 +162,10 @@ func (g *gateway) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			p := recover()
+			err, _ := p.(error)
 			switch {
 			case p == nil:
-			case p == http.ErrAbortHandler || r.Context().Err() != nil:
+			case errors.Is(err, http.ErrAbortHandler) || r.Context().Err() != nil:
 				panic(http.ErrAbortHandler) // the client has gone; net/http closes the connection in silence
 			default:
 				g.log.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))

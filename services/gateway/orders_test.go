@@ -216,6 +216,18 @@ func TestFullCommandStream(t *testing.T) {
 	}
 }
 
+func TestOrderTooLargeToBeStored(t *testing.T) {
+	f := start(t)
+	p := small()
+	key := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGL0KqeXzh0gQcbUq8Q1nGQ4hHIbVJvWnQ3BqZc3mWQX "
+	p.CloudInit.SSHKeys = []string{key + strings.Repeat("a", 300<<10)}
+	_, err := f.client.PutService(t.Context(), "w1-1", p)
+	var problem *api.Problem
+	if !errors.As(err, &problem) || problem.Status != http.StatusRequestEntityTooLarge || problem.Type != api.TypeTooLarge {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestHostName(t *testing.T) {
 	for ref, want := range map[string]string{
 		"w1-1001": "w1-1001", "Shop_A-7": "shop-a-7", "___": "vm", "-a-": "a", strings.Repeat("a", 62) + "__": strings.Repeat("a", 62),

@@ -63,7 +63,10 @@ const retryAfter = "5"
 func (g *gateway) busProblem(doing string, err error) error {
 	p := problem(http.StatusServiceUnavailable, "NATS cannot be reached or did not answer.", "Send the request again; repeating it is harmless.")
 	p.Type = api.TypeBrokerUnavailable
-	if errors.Is(err, bus.ErrFull) {
+	switch {
+	case errors.Is(err, bus.ErrUnstorable):
+		return problem(http.StatusRequestEntityTooLarge, "The order is too large to be stored. It was not accepted.", "Leave something out, for example comments of SSH keys.")
+	case errors.Is(err, bus.ErrFull):
 		p.Type, p.Detail = api.TypeQueueFull, "Too many orders are waiting. This one was not accepted."
 	}
 	g.log.Error("request failed", "doing", doing, "error", err)
