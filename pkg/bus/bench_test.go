@@ -116,7 +116,7 @@ func BenchmarkCeiling(b *testing.B) {
 					b.Error(err)
 				}
 			}()
-		}, jetstream.PullMaxMessages(500))
+		}, jetstream.PullMaxMessages(500), jetstream.PullExpiry(pullExpiry))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -54,7 +54,7 @@ const errCodeStreamStoreFailed jetstream.ErrorCode = 10077
 // Commands runs handle for every command until ctx ends. A command is acknowledged once handle has
 // stored what came of it; an error leaves it for another delivery.
 func (b *Bus) Commands(ctx context.Context, handle func(context.Context, *vmlinev1.Command) error) error {
-	return b.consume(ctx, StreamCMD, "lifecycle-cmd", func(ctx context.Context, msg jetstream.Msg) verdict {
+	return b.consume(ctx, StreamCMD, "lifecycle-cmd", every, func(ctx context.Context, msg jetstream.Msg) verdict {
 		cmd := &vmlinev1.Command{}
 		if err := proto.Unmarshal(msg.Data(), cmd); err != nil {
 			return dead(fmt.Errorf("decode command: %w", err))

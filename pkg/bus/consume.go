@@ -52,10 +52,15 @@ type consumption struct {
 	closed <-chan struct{}
 }
 
+const pullExpiry = 2 * time.Second
+
+// every is for consumers whose messages are all for their handler.
+func every(jetstream.Msg) bool { return true }
+
 // consume hands the messages of a durable consumer to handle until ctx ends, and returns when the
-// last handler has. Every message gets a goroutine; the consumer's MaxAckPending bounds how many
-// there are.
-func (b *Bus) consume(ctx context.Context, stream, name string, handle handler) error {
+// last handler has. Every message that is mine gets a goroutine; the consumer's MaxAckPending bounds
+// how many there are. The others are acknowledged in passing.
+func (b *Bus) consume(ctx context.Context, stream, name string, mine func(jetstream.Msg) bool, handle handler) error {
 	cons, err := b.consumer(ctx, stream, name)
 	if err != nil {
 		return err
@@ -66,8 +71,16 @@ func (b *Bus) consume(ctx context.Context, stream, name string, handle handler) 
 	c := &consumption{bus: b, name: name, ackWait: cons.CachedInfo().Config.AckWait, handle: handle, closed: closed}
 	var working sync.WaitGroup
 	sub, err := cons.Consume(
-		func(msg jetstream.Msg) { working.Go(func() { c.deliver(ctx, msg) }) },
+		func(msg jetstream.Msg) {
+			if !mine(msg) {
+				_ = msg.Ack() // if this is lost, the message comes again
+				return
+			}
+			working.Go(func() { c.deliver(ctx, msg) })
+		},
 		jetstream.PullMaxMessages(500),
+		// How long a request that the server has lost can go unnoticed; the client's default is 30 s.
+		jetstream.PullExpiry(pullExpiry),
 		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 			b.log.Info("consumer", "stream", stream, "consumer", name, "error", err)
 		}))

@@ -199,8 +199,6 @@ func TestTheSweeperLeavesABusyWorkerAlone(t *testing.T) {
 	})
 	begin(t, b, "a-1", create)
 	<-started
-	<-acks // of provisioner
-	<-acks // of lifecycle
 	if err := connect(t, s, Options{Now: inAnHour}).Sweep(testContext(t)); err != nil {
 		t.Fatal(err)
 	}

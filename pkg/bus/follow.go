@@ -19,7 +19,7 @@ import (
 func (b *Bus) Follow(ctx context.Context, consumer string, wanted func(Entry) bool, handle func(context.Context, Entry) error) error {
 	var turns [256]sync.Mutex // a VM has one of them, which others may share
 	seed := maphash.MakeSeed()
-	return b.consume(ctx, StreamVM, consumer, func(ctx context.Context, msg jetstream.Msg) verdict {
+	return b.consume(ctx, StreamVM, consumer, every, func(ctx context.Context, msg jetstream.Msg) verdict {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return dead(err)

@@ -91,7 +91,7 @@ func (b *Bus) Ticks(ctx context.Context, owner chain.Service, handlers map[strin
 	for name := range handlers {
 		running[name] = &sync.Mutex{}
 	}
-	return b.consume(ctx, StreamTICK, string(owner)+"-tick", func(ctx context.Context, msg jetstream.Msg) verdict {
+	return b.consume(ctx, StreamTICK, string(owner)+"-tick", every, func(ctx context.Context, msg jetstream.Msg) verdict {
 		name := strings.TrimPrefix(msg.Subject(), "tick.")
 		if ref, ok := strings.CutPrefix(name, string(owner)+".retry."); ok && retry != nil && len(msg.Data()) == 8 {
 			if err := retry(ctx, ref, binary.BigEndian.Uint64(msg.Data())); err != nil {

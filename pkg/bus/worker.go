@@ -92,7 +92,7 @@ func (b *Bus) NewWorker(owner chain.Service, steps map[vmlinev1.Status]StepFunc)
 
 // Run consumes the owner's triggers until ctx ends.
 func (w *Worker) Run(ctx context.Context) error {
-	return w.bus.consume(ctx, StreamVM, string(w.owner), w.handle)
+	return w.bus.consume(ctx, StreamVM, string(w.owner), w.mine, w.handle)
 }
 
 // stale is the age from which on a trigger may well have been answered by somebody else: it waited
@@ -119,10 +119,12 @@ func (w *Worker) Retry(ctx context.Context, ref string, seq uint64) error {
 	return w.work(ctx, last)
 }
 
+// mine needs no more than a header, because most messages are another service's.
+func (w *Worker) mine(msg jetstream.Msg) bool {
+	return msg.Headers().Get(HeaderOwner) == string(w.owner)
+}
+
 func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) verdict {
-	if msg.Headers().Get(HeaderOwner) != string(w.owner) {
-		return ack
-	}
 	meta, err := msg.Metadata()
 	if err != nil {
 		return dead(err)

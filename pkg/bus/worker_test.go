@@ -74,7 +74,7 @@ func TestTwoWorkersAndTwoDeliveries(t *testing.T) {
 			}
 		}
 		running.Go(func() {
-			_ = b.consume(ctx, StreamVM, string(owner), func(ctx context.Context, msg jetstream.Msg) verdict {
+			_ = b.consume(ctx, StreamVM, string(owner), two[0].mine, func(ctx context.Context, msg jetstream.Msg) verdict {
 				var both sync.WaitGroup
 				for range 2 {
 					for _, w := range two {
