@@ -31,7 +31,10 @@ func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err err
 func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
 	now := timestamppb.New(b.now())
 	vm.Event, vm.Status = vmlinev1.Event_EVENT_REACHED, step.To
-	vm.Task, vm.Retry, vm.Problem = nil, nil, nil
+	vm.Retry, vm.Problem = nil, nil
+	if vm.GetTask().GetStep() == step.To {
+		vm.Task = nil // a task of a later step, started early, stays for that step to await
+	}
 	vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: step.To, At: now})
 	if chain.Last(vm) {
 		vm.Operation.State, vm.Operation.FinishedAt = vmlinev1.Operation_STATE_SUCCEEDED, now

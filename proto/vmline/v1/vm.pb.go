@@ -405,6 +405,11 @@ type VM struct {
 	Problem *Problem `protobuf:"bytes,20,opt,name=problem,proto3" json:"problem,omitempty"`
 	// template_vmid is the template that was resolved for the clone.
 	TemplateVmid uint32 `protobuf:"varint,22,opt,name=template_vmid,json=templateVmid,proto3" json:"template_vmid,omitempty"`
+	// clone_target is the node on which the clone appears; node is where it is ordered.
+	CloneTarget string `protobuf:"bytes,21,opt,name=clone_target,json=cloneTarget,proto3" json:"clone_target,omitempty"`
+	// settle_at is the time from which on an absent machine is absent for good: before it, a clone that
+	// was ordered may still be on its way to Proxmox.
+	SettleAt *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=settle_at,json=settleAt,proto3" json:"settle_at,omitempty"`
 	// placement is where the VM is to end up, when it is not the node it was cloned on.
 	Placement string `protobuf:"bytes,23,opt,name=placement,proto3" json:"placement,omitempty"`
 	// warnings are notes of Proxmox tasks that succeeded with warnings.
@@ -588,6 +593,20 @@ func (x *VM) GetTemplateVmid() uint32 {
 		return x.TemplateVmid
 	}
 	return 0
+}
+
+func (x *VM) GetCloneTarget() string {
+	if x != nil {
+		return x.CloneTarget
+	}
+	return ""
+}
+
+func (x *VM) GetSettleAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SettleAt
+	}
+	return nil
 }
 
 func (x *VM) GetPlacement() string {
@@ -1060,7 +1079,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xc5\x06\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xa1\a\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1085,7 +1104,9 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\acarried\x18\x12 \x03(\x0e2\x11.vmline.v1.StatusR\acarried\x12&\n" +
 	"\x05retry\x18\x13 \x01(\v2\x10.vmline.v1.RetryR\x05retry\x12,\n" +
 	"\aproblem\x18\x14 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12#\n" +
-	"\rtemplate_vmid\x18\x16 \x01(\rR\ftemplateVmid\x12\x1c\n" +
+	"\rtemplate_vmid\x18\x16 \x01(\rR\ftemplateVmid\x12!\n" +
+	"\fclone_target\x18\x15 \x01(\tR\vcloneTarget\x127\n" +
+	"\tsettle_at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\bsettleAt\x12\x1c\n" +
 	"\tplacement\x18\x17 \x01(\tR\tplacement\x12\x1a\n" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\"\xb6\x04\n" +
 	"\tOperation\x12\x0e\n" +
@@ -1217,25 +1238,26 @@ var file_vmline_v1_vm_proto_depIdxs = []int32{
 	0,  // 8: vmline.v1.VM.carried:type_name -> vmline.v1.Status
 	10, // 9: vmline.v1.VM.retry:type_name -> vmline.v1.Retry
 	11, // 10: vmline.v1.VM.problem:type_name -> vmline.v1.Problem
-	3,  // 11: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
-	4,  // 12: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
-	0,  // 13: vmline.v1.Operation.route:type_name -> vmline.v1.Status
-	7,  // 14: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
-	12, // 15: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
-	12, // 16: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
-	0,  // 17: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	12, // 18: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 19: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	12, // 20: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	12, // 21: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	12, // 22: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 23: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	12, // 24: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	12, // 11: vmline.v1.VM.settle_at:type_name -> google.protobuf.Timestamp
+	3,  // 12: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
+	4,  // 13: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
+	0,  // 14: vmline.v1.Operation.route:type_name -> vmline.v1.Status
+	7,  // 15: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
+	12, // 16: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
+	12, // 17: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
+	0,  // 18: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	12, // 19: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 20: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	12, // 21: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	12, // 22: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	12, // 23: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 24: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	12, // 25: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }

@@ -1,0 +1,46 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/pve"
+)
+
+// beingMadeWait is how soon a clone that another worker started is looked at again.
+const beingMadeWait = time.Second
+
+// Explain turns an error from Proxmox, or from looking for a VM, into one that the bus knows what to
+// do with: what no repetition can mend asks a person, the rest is tried again. kept says what was
+// kept safe.
+func Explain(err error, kept string) error {
+	var (
+		foreign *NotOurs
+		person  *bus.NeedsPerson
+	)
+	switch {
+	case err == nil, errors.Is(err, bus.ErrSuperseded), errors.Is(err, context.Canceled), errors.As(err, &person):
+		return err
+	case errors.As(err, &foreign):
+		return &bus.NeedsPerson{
+			Cause: foreign.Error(), Err: err,
+			Kept: "The machine was not touched. " + kept,
+			Next: "Find out whose machine it is. If it is the customer's, restore its description, tag and vmgenid; if not, move it to another VMID. Then repeat the command.",
+		}
+	case errors.Is(err, ErrBeingMade):
+		return &bus.RetryAfter{Err: err, After: beingMadeWait}
+	case errors.Is(err, ErrAbsent):
+		return &bus.NeedsPerson{
+			Cause: err.Error(), Err: err, Kept: kept,
+			Next: "Somebody has removed it. Terminate the service to release its addresses and its VMID, or repeat the order to make the machine again.",
+		}
+	}
+	switch kind := pve.KindOf(err); kind {
+	case pve.Refused, pve.NoPermission, pve.Missing, pve.Gone:
+		return &bus.NeedsPerson{Cause: err.Error(), Kept: kept, Next: kind.Advice(), Err: err}
+	default:
+		return err
+	}
+}

@@ -1,0 +1,84 @@
+// Package lifecycle admits commands, starts VMs and sees that they are ready, and takes them away
+// again. It never changes a VM's configuration.
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// Config is what the service needs.
+type Config struct {
+	Bus *bus.Bus
+	// Clusters by name, as packages name them.
+	Clusters map[string]*pve.Client
+	Logger   *slog.Logger
+	// Settle is how long a clone that was ordered may still be on its way to Proxmox when a
+	// termination overtakes it. It must not be shorter than the time limit of one request.
+	// 0 means 45 s.
+	Settle time.Duration
+}
+
+// defaultSettle is longer than the driver's time limit of one request (40 s).
+const defaultSettle = 45 * time.Second
+
+type lifecycle struct {
+	Config
+	refusals *bus.Bucket
+}
+
+// Run admits commands and does lifecycle's steps until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Settle == 0 {
+		cfg.Settle = defaultSettle
+	}
+	refusals, err := cfg.Bus.Bucket(ctx, bus.BucketREFUSAL)
+	if err != nil {
+		return err
+	}
+	l := &lifecycle{Config: cfg, refusals: refusals}
+	worker, err := cfg.Bus.NewWorker(chain.Lifecycle, map[vmlinev1.Status]bus.StepFunc{
+		vmlinev1.Status_STATUS_STARTING: l.start,
+		vmlinev1.Status_STATUS_READY:    l.ready,
+		vmlinev1.Status_STATUS_REMOVED:  l.remove,
+	})
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return cfg.Bus.Commands(ctx, l.admit) })
+	g.Go(func() error { return worker.Run(ctx) })
+	g.Go(func() error {
+		return cfg.Bus.Ticks(ctx, chain.Lifecycle, map[string]func(context.Context) error{bus.TickSweep: cfg.Bus.Sweep}, worker.Retry)
+	})
+	return g.Wait()
+}
+
+// cluster returns the VM's cluster.
+func (l *lifecycle) cluster(vm *vmlinev1.VM) (*pve.Client, error) {
+	c, ok := l.Clusters[vm.GetCluster()]
+	if !ok {
+		return nil, &bus.NeedsPerson{
+			Cause: fmt.Sprintf("no cluster %q is configured", vm.GetCluster()),
+			Kept:  "The machine is left as it is.",
+			Next:  "Add the cluster to the configuration, then repeat the command.",
+		}
+	}
+	return c, nil
+}
+
+// started records a task; see machine.Started.
+func (l *lifecycle) started(t *bus.Trigger, upid pve.UPID, purpose string) {
+	machine.Started(t, timestamppb.New(l.Bus.Now()), upid, t.Step.To, purpose)
+}

@@ -1,0 +1,151 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/provisioner/internal/placement"
+)
+
+// clone makes the VM. VMID and node are recorded before the clone is ordered, so that whoever comes
+// after a crash, also to terminate, knows where to look. The order itself may be repeated: Proxmox
+// makes one VMID only once.
+func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	c, err := p.cluster(t.VM)
+	if err != nil {
+		return 0, err
+	}
+	if t.VM.GetVmid() == 0 {
+		return bus.Recorded, p.place(ctx, t, 0)
+	}
+	done, err := machine.Await(ctx, c, t)
+	switch {
+	case done == machine.PurposeClone:
+		t.VM.Node = cloneTarget(t.VM)
+		return bus.Done, nil
+	case pve.KindOf(err) == pve.Exists, pve.KindOf(err) == pve.Locked:
+		return p.inTheWay(ctx, c, t, err)
+	case err != nil:
+		return 0, machine.Explain(err, "No machine was made. Its addresses and its VMID stay reserved.")
+	}
+	return p.orderClone(ctx, c, t)
+}
+
+// orderClone asks Proxmox for the clone and records the task.
+func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trigger) (bus.Outcome, error) {
+	pkg := t.VM.GetPackage()
+	if err := t.Current(ctx); err != nil {
+		return 0, err
+	}
+	order := pve.CloneOptions{
+		NewID: int(t.VM.GetVmid()), Name: pkg.GetName(), Description: machine.Mark(t.VM),
+		Full: pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL,
+	}
+	if order.Full {
+		order.Storage = pkg.GetSystemDisk().GetStorage()
+	}
+	if target := cloneTarget(t.VM); target != t.VM.GetNode() {
+		order.Target = target
+	}
+	upid, err := c.Clone(ctx, t.VM.GetNode(), int(t.VM.GetTemplateVmid()), order)
+	switch {
+	case pve.KindOf(err) == pve.Exists:
+		return p.inTheWay(ctx, c, t, err)
+	case err != nil:
+		return 0, machine.Explain(err, "No machine was made. Its addresses and its VMID stay reserved.")
+	}
+	p.started(t, upid, vmlinev1.Status_STATUS_CLONE, machine.PurposeClone)
+	return bus.Recorded, nil
+}
+
+// inTheWay looks at the machine that has the VMID already. It is ours, whole or still being cloned
+// after a crash, or it is somebody else's: then nothing of it is touched and another VMID is taken.
+func (p *provisioner) inTheWay(ctx context.Context, c *pve.Client, t *bus.Trigger, cause error) (bus.Outcome, error) {
+	found, err := machine.Find(ctx, c, lookingAt(t.VM, cloneTarget(t.VM)))
+	var foreign *machine.NotOurs
+	switch {
+	case err == nil && found.Config.Lock == "clone":
+		return 0, &bus.RetryAfter{Err: machine.ErrBeingMade, After: time.Second}
+	case err == nil:
+		t.VM.Node = found.Node
+		return bus.Done, nil
+	case errors.Is(err, machine.ErrAbsent):
+		return 0, fmt.Errorf("the clone did not come about, it is tried again: %w", cause)
+	case errors.As(err, &foreign) && foreign.Name != t.VM.GetPackage().GetName():
+		return bus.Recorded, p.place(ctx, t, foreign.VMID)
+	default:
+		return 0, machine.Explain(err, "Its addresses and its VMID stay reserved.")
+	}
+}
+
+// cloneTarget is the node on which the clone appears: where it is to live, unless a migration has to
+// take it there, because the template's storage is not shared.
+func cloneTarget(vm *vmlinev1.VM) string {
+	if vm.GetCloneTarget() != "" {
+		return vm.GetCloneTarget()
+	}
+	return vm.GetNode()
+}
+
+// place chooses template, nodes and VMID and reserves the VMID. avoid is a VMID that turned out to
+// be taken; 0 for none.
+func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) error {
+	inv := p.inventories[t.VM.GetCluster()]
+	all, err := inv.list(ctx)
+	if err != nil {
+		return machine.Explain(err, kept)
+	}
+	choice, tpl, err := p.choose(ctx, inv, all, t.VM)
+	if err != nil {
+		return err
+	}
+	used := map[int]bool{avoid: true}
+	for _, vm := range all.VMs {
+		used[vm.VMID] = true
+	}
+	vmid, err := p.vmids.reserve(ctx, t.VM, func(id int) bool { return used[id] }, avoid)
+	if err != nil {
+		return err
+	}
+	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID)
+	t.VM.Node, t.VM.CloneTarget, t.VM.Placement = choice.CloneNode, choice.CloneTarget, choice.Node
+	p.inFlight.add(t.VM.GetCluster(), choice.Node, int64(t.VM.GetPackage().GetMemoryMib())<<20, p.Bus.Now())
+	return nil
+}
+
+func (p *provisioner) choose(ctx context.Context, inv *inventory, all pve.Resources, vm *vmlinev1.VM) (placement.Choice, pve.VM, error) {
+	const untouched = "Nothing was made yet; the addresses stay reserved."
+	ask := func(err error) error {
+		var no *placement.Impossible
+		if errors.As(err, &no) {
+			return &bus.NeedsPerson{Cause: no.Reason, Kept: untouched, Next: no.Next, Err: err}
+		}
+		return machine.Explain(err, untouched)
+	}
+	tpl, err := placement.Template(all, vm.GetPackage().GetTemplate())
+	if err != nil {
+		return placement.Choice{}, pve.VM{}, ask(err)
+	}
+	storage := vm.GetPackage().GetSystemDisk().GetStorage()
+	if storage == "" || vm.GetPackage().GetCloneType() != vmlinev1.CloneType_CLONE_TYPE_FULL {
+		if storage, err = inv.templateStorage(ctx, tpl); err != nil {
+			return placement.Choice{}, pve.VM{}, ask(err)
+		}
+	}
+	choice, err := placement.Choose(all, tpl, storage, vm.GetPackage(), p.inFlight.memory(vm.GetCluster(), p.Bus.Now()))
+	if err != nil {
+		return placement.Choice{}, pve.VM{}, ask(err)
+	}
+	return choice, tpl, nil
+}
+
+// lookingAt returns the VM as if it were last seen on another node.
+func lookingAt(vm *vmlinev1.VM, node string) *vmlinev1.VM {
+	return &vmlinev1.VM{Ref: vm.GetRef(), Uid: vm.GetUid(), Vmid: vm.GetVmid(), Vmgenid: vm.GetVmgenid(), Node: node}
+}

@@ -1,0 +1,134 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/provisioner/internal/plan"
+)
+
+// carriedByOneCall are the steps whose settings the first step's one configuration call carries as
+// well. They publish their status without a call. set_cloudinit is not among them although its
+// settings are: it reads the configuration once more and so verifies all of it before the start.
+var carriedByOneCall = []vmlinev1.Status{
+	vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH,
+	vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK,
+	vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE,
+	vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH,
+	vmlinev1.Status_STATUS_SET_NETWORK,
+}
+
+// configure makes the machine's configuration what the package says, in one call and one resize of
+// each disk that is too small. It serves every step that is about the configuration: the first one
+// does the work, those that it carried pass, and a step that runs alone (after a crash, from a
+// button) does what is missing then.
+func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	if slices.Contains(t.VM.GetCarried(), t.Step.To) {
+		return bus.Done, nil
+	}
+	c, err := p.cluster(t.VM)
+	if err != nil {
+		return 0, err
+	}
+	ended, err := machine.Await(ctx, c, t)
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	if ended == machine.PurposeResize && t.Step.To == vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE {
+		return bus.Done, nil
+	}
+	found, err := machine.Find(ctx, c, t.VM)
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	fresh := t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM && ended != machine.PurposeConfigure
+	return p.converge(ctx, c, t, found, fresh)
+}
+
+func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found, fresh bool) (bus.Outcome, error) {
+	todo, err := p.plan(t.VM, found, fresh)
+	if err != nil {
+		return 0, err
+	}
+	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
+	if !todo.Empty() {
+		if err := t.Current(ctx); err != nil {
+			return 0, err
+		}
+		upid, err := c.SetVMConfig(ctx, found.Node, int(t.VM.GetVmid()), todo.Change)
+		if err != nil {
+			return 0, machine.Explain(err, kept)
+		}
+		if upid != "" {
+			p.started(t, upid, t.Step.To, machine.PurposeConfigure)
+			return bus.Recorded, nil
+		}
+	}
+	t.VM.Carried = carriedByOneCall
+	if nic, err := found.Config.Net("net0"); err == nil {
+		t.VM.Mac = nic.MAC
+	}
+	t.VM.Vmgenid = found.Config.VMGenID()
+	return p.grow(ctx, c, t, todo)
+}
+
+// plan works out what is missing. A fresh machine gets its password even if the configuration has
+// one, because that one came with the template.
+func (p *provisioner) plan(vm *vmlinev1.VM, found machine.Found, fresh bool) (plan.Plan, error) {
+	password := ""
+	if sealed := vm.GetPackage().GetCloudInit().GetSealedPassword(); len(sealed) > 0 {
+		opened, err := p.Opener.Open(sealed)
+		if err != nil {
+			return plan.Plan{}, &bus.NeedsPerson{
+				Cause: "the order's password cannot be opened with this service's key", Kept: kept, Err: err,
+				Next: "Give gateway and provisioner the same key pair, then repeat the order with its password.",
+			}
+		}
+		password = string(opened)
+	}
+	todo, err := plan.Make(found.Config, vm, password, fresh)
+	var no *plan.Impossible
+	if errors.As(err, &no) {
+		return plan.Plan{}, &bus.NeedsPerson{Cause: no.Reason, Kept: "Nothing was changed on the machine. " + kept, Next: "Correct the package or the template, then repeat the order.", Err: err}
+	}
+	if err != nil {
+		return plan.Plan{}, fmt.Errorf("plan the configuration of VM %d: %w", vm.GetVmid(), err)
+	}
+	return todo, nil
+}
+
+// grow enlarges the first disk that is too small. On the first step the system disk's resize is
+// only started: the step that it belongs to waits for it.
+func (p *provisioner) grow(ctx context.Context, c *pve.Client, t *bus.Trigger, todo plan.Plan) (bus.Outcome, error) {
+	_, system := todo.Grow[todo.SystemDisk]
+	if !system {
+		t.VM.Carried = append(slices.Clone(t.VM.GetCarried()), vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE)
+	}
+	if len(todo.Grow) == 0 {
+		return bus.Done, nil
+	}
+	disk := slices.Sorted(maps.Keys(todo.Grow))[0]
+	if system {
+		disk = todo.SystemDisk
+	}
+	if err := t.Current(ctx); err != nil {
+		return 0, err
+	}
+	upid, err := c.Resize(ctx, t.VM.GetNode(), int(t.VM.GetVmid()), disk, todo.Grow[disk], "")
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	if system && t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM {
+		p.started(t, upid, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE, machine.PurposeResize)
+		return bus.Done, nil
+	}
+	p.started(t, upid, t.Step.To, machine.PurposeResize)
+	return bus.Recorded, nil
+}

@@ -1,0 +1,149 @@
+package provisioner
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// ipFilterSet is the IP set that Proxmox's ipfilter option reads for net0.
+const ipFilterSet = "ipfilter-net0"
+
+// firewall sets the options and adds what is missing of the package's rules and addresses. It never
+// removes a rule. Proxmox answers these calls also for a VM that does not exist, so the machine is
+// looked at first.
+func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	fw := t.VM.GetPackage().GetFirewall()
+	if !fw.GetEnabled() {
+		return bus.Done, nil
+	}
+	c, err := p.cluster(t.VM)
+	if err != nil {
+		return 0, err
+	}
+	found, err := machine.Find(ctx, c, t.VM)
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	t.VM.Node = found.Node
+	target := firewalled{c, t, found.Node, int(t.VM.GetVmid())}
+	for _, part := range []func(context.Context) error{target.options, target.addresses, target.rules} {
+		if err := part(ctx); err != nil {
+			return 0, machine.Explain(err, kept)
+		}
+	}
+	return bus.Done, nil
+}
+
+// firewalled is a VM whose firewall is being set.
+type firewalled struct {
+	*pve.Client
+	t    *bus.Trigger
+	node string
+	vmid int
+}
+
+func (f firewalled) options(ctx context.Context) error {
+	have, err := f.FirewallOptions(ctx, f.node, f.vmid)
+	if err != nil {
+		return err
+	}
+	set := map[string]string{}
+	for key, value := range wantedOptions(f.t.VM.GetPackage().GetFirewall()) {
+		if have[key] != value {
+			set[key] = value
+		}
+	}
+	return f.SetFirewallOptions(ctx, f.node, f.vmid, set)
+}
+
+func wantedOptions(fw *vmlinev1.Firewall) map[string]string {
+	text := func(value, fallback string) string {
+		if value == "" {
+			return fallback
+		}
+		return value
+	}
+	bit := map[bool]string{true: "1", false: "0"}
+	return map[string]string{
+		"enable":        "1",
+		"policy_in":     text(fw.GetPolicyIn(), "ACCEPT"),
+		"policy_out":    text(fw.GetPolicyOut(), "ACCEPT"),
+		"log_level_in":  text(fw.GetLogLevelIn(), "nolog"),
+		"log_level_out": text(fw.GetLogLevelOut(), "nolog"),
+		"dhcp":          bit[fw.GetDhcp()],
+		"ndp":           bit[fw.GetNdp()],
+		"macfilter":     bit[fw.GetMacFilter()],
+		"ipfilter":      bit[fw.GetIpFilter()],
+		"radv":          bit[fw.GetRouterAdvertisement()],
+	}
+}
+
+// addresses puts the VM's addresses into the set that the IP filter lets through.
+func (f firewalled) addresses(ctx context.Context) error {
+	if !f.t.VM.GetPackage().GetFirewall().GetIpFilter() {
+		return nil
+	}
+	have, err := f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
+	if pve.KindOf(err) == pve.Missing {
+		err = f.CreateIPSet(ctx, f.node, f.vmid, ipFilterSet)
+	}
+	if err != nil && pve.KindOf(err) != pve.Exists {
+		return err
+	}
+	for _, a := range f.t.VM.GetAddresses() {
+		if slices.Contains(have, a.GetAddress()) {
+			continue
+		}
+		if err := f.AddIPSetEntry(ctx, f.node, f.vmid, ipFilterSet, a.GetAddress()); err != nil && pve.KindOf(err) != pve.Exists {
+			return err
+		}
+	}
+	return nil
+}
+
+// rules adds the package's missing rules, the last one first: Proxmox puts each new rule before all
+// others. A repeated call would make a second rule, so each is looked for right before.
+func (f firewalled) rules(ctx context.Context) error {
+	wanted := f.t.VM.GetPackage().GetFirewall().GetRules()
+	if len(wanted) == 0 {
+		return nil
+	}
+	have, err := f.FirewallRules(ctx, f.node, f.vmid)
+	if err != nil {
+		return err
+	}
+	for _, rule := range slices.Backward(wanted) {
+		add := ruleFor(rule)
+		if slices.ContainsFunc(have, func(r pve.FirewallRule) bool { return sameRule(r, add) }) {
+			continue
+		}
+		if err := f.t.Current(ctx); err != nil {
+			return err
+		}
+		if err := f.AddFirewallRule(ctx, f.node, f.vmid, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ruleFor(r *vmlinev1.FirewallRule) pve.FirewallRule {
+	return pve.FirewallRule{
+		Type: r.GetDirection(), Action: r.GetAction(), Enable: true, Macro: r.GetMacro(), Proto: r.GetProtocol(),
+		Source: r.GetSource(), Sport: r.GetSourcePort(), Dest: r.GetDestination(), Dport: r.GetDestinationPort(),
+		Comment: r.GetComment(),
+	}
+}
+
+// sameRule compares what a package can say of a rule.
+func sameRule(have, want pve.FirewallRule) bool {
+	return have.Type == want.Type && have.Action == want.Action && have.Enable == want.Enable && have.Macro == want.Macro &&
+		have.Proto == want.Proto && have.Source == want.Source && have.Sport == want.Sport && have.Dest == want.Dest &&
+		have.Dport == want.Dport && strings.TrimSpace(have.Comment) == strings.TrimSpace(want.Comment)
+}

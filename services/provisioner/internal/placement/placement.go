@@ -1,0 +1,95 @@
+// Package placement chooses the template and the nodes of a new VM. It is pure: what the cluster
+// has and what the package wants in, a choice out.
+package placement
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// Impossible says why no choice fits, and what would help.
+type Impossible struct{ Reason, Next string }
+
+func (e *Impossible) Error() string { return e.Reason + ". " + e.Next }
+
+// Template finds the package's template by VMID or by name.
+func Template(r pve.Resources, want string) (pve.VM, error) {
+	var found []pve.VM
+	for _, vm := range r.VMs {
+		if vm.Template && (vm.Name == want || strconv.Itoa(vm.VMID) == want) {
+			found = append(found, vm)
+		}
+	}
+	if len(found) == 0 {
+		return pve.VM{}, &Impossible{
+			fmt.Sprintf("the cluster has no template %q", want),
+			"Make that template on Proxmox, or correct its name in the package; then repeat the order.",
+		}
+	}
+	slices.SortFunc(found, func(a, b pve.VM) int { return cmp.Compare(a.VMID, b.VMID) })
+	return found[0], nil
+}
+
+// Choice is where a VM is cloned and where it is to live.
+type Choice struct {
+	// CloneNode has the template: the clone is ordered there.
+	CloneNode string
+	// CloneTarget is where the clone is to appear; the same node unless the storage is shared.
+	CloneTarget string
+	// Node is where the VM is to live. Another than CloneTarget means a migration.
+	Node string
+}
+
+// Choose places a VM by this table:
+//
+//	package names a node   template on shared storage   clone appears on      VM lives on
+//	no                     no                           the template's node   the template's node
+//	no                     yes                          the node with the most free memory
+//	yes                    no                           the template's node   the named node (migration)
+//	yes                    yes                          the named node        the named node
+//
+// planned is the memory in bytes of VMs on their way to each node, which Proxmox does not count yet.
+func Choose(r pve.Resources, tpl pve.VM, storage string, pkg *vmlinev1.Package, planned map[string]int64) (Choice, error) {
+	if i := slices.IndexFunc(r.Nodes, func(n pve.Node) bool { return n.Name == tpl.Node && n.Online }); i < 0 {
+		return Choice{}, &Impossible{
+			fmt.Sprintf("node %s, which has template %s, is not online", tpl.Node, tpl.Name),
+			"Bring the node up, then repeat the order.",
+		}
+	}
+	node := pkg.GetNode()
+	if node != "" && !slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node && n.Online }) {
+		return Choice{}, &Impossible{
+			fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node),
+			"Name another node in the package, or none; then repeat the order.",
+		}
+	}
+	if !sharedOn(r, storage) {
+		return Choice{tpl.Node, tpl.Node, cmp.Or(node, tpl.Node)}, nil
+	}
+	target := cmp.Or(node, roomiest(r, storage, int64(pkg.GetMemoryMib())<<20, planned), tpl.Node)
+	return Choice{tpl.Node, target, target}, nil
+}
+
+// sharedOn says whether a storage is shared.
+func sharedOn(r pve.Resources, storage string) bool {
+	return slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Shared })
+}
+
+// roomiest returns the online node with the storage that has the most memory left, and room for the
+// VM; empty if none has.
+func roomiest(r pve.Resources, storage string, need int64, planned map[string]int64) string {
+	best, left := "", need-1
+	for _, n := range r.Nodes {
+		has := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == n.Name && s.Active })
+		free := n.MaxMem - n.Mem - planned[n.Name]
+		if n.Online && has && free > left {
+			best, left = n.Name, free
+		}
+	}
+	return best
+}

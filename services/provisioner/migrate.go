@@ -1,0 +1,42 @@
+package provisioner
+
+import (
+	"context"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// migrate takes the VM to the node where it is to live, when the template's storage forced the
+// clone to appear on another.
+func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	if t.VM.GetTask() == nil && t.VM.GetNode() == t.VM.GetPlacement() {
+		return bus.Done, nil
+	}
+	c, err := p.cluster(t.VM)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := machine.Await(ctx, c, t); err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	found, err := machine.Find(ctx, c, t.VM)
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	t.VM.Node = found.Node
+	if found.Node == t.VM.GetPlacement() {
+		return bus.Done, nil
+	}
+	if err := t.Current(ctx); err != nil {
+		return 0, err
+	}
+	upid, err := c.Migrate(ctx, found.Node, int(t.VM.GetVmid()), t.VM.GetPlacement(), pve.MigrateOptions{})
+	if err != nil {
+		return 0, machine.Explain(err, kept)
+	}
+	p.started(t, upid, vmlinev1.Status_STATUS_MIGRATED, machine.PurposeMigrate)
+	return bus.Recorded, nil
+}

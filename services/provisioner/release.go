@@ -1,0 +1,82 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/vmline/vmline/pkg/bus"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// reservationAge is how long a reservation is left alone by reconcile: an order may just be making it.
+const reservationAge = 10 * time.Minute
+
+// release gives the VMID back. It runs only after Proxmox has confirmed that the VM does not exist.
+func (p *provisioner) release(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	if t.VM.GetVmid() == 0 {
+		return bus.Done, nil
+	}
+	return bus.Done, p.vmids.release(ctx, t.VM.GetCluster(), int(t.VM.GetVmid()), t.VM.GetUid())
+}
+
+// reconcile releases the reservations that no VM holds: an order that was overtaken, or that died
+// between reserving and recording, may leave one.
+func (p *provisioner) reconcile(ctx context.Context) error {
+	return p.vmids.bucket.Each(ctx, ">", func(i bus.Item) error {
+		r := &vmlinev1.VMIDReservation{}
+		if err := proto.Unmarshal(i.Value, r); err != nil {
+			return err
+		}
+		cluster, number, _ := strings.Cut(i.Key, ".")
+		vmid, err := strconv.Atoi(number)
+		if err != nil || p.Bus.Now().Sub(r.GetAt().AsTime()) < reservationAge {
+			return err
+		}
+		held, err := p.held(ctx, r, cluster, vmid)
+		if err != nil || held {
+			return err
+		}
+		return p.releaseOrphan(ctx, cluster, vmid, r)
+	})
+}
+
+// held says whether the VM that a reservation names still has the VMID.
+func (p *provisioner) held(ctx context.Context, r *vmlinev1.VMIDReservation, cluster string, vmid int) (bool, error) {
+	last, err := p.Bus.Last(ctx, r.GetRef())
+	if errors.Is(err, bus.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	vm := last.VM
+	if vm.GetUid() != r.GetUid() {
+		return false, nil
+	}
+	gone := vm.GetStatus() == vmlinev1.Status_STATUS_TERMINATED
+	// A VM without a VMID is about to be given this one.
+	return !gone && vm.GetCluster() == cluster && (int(vm.GetVmid()) == vmid || vm.GetVmid() == 0), nil
+}
+
+// releaseOrphan releases a VMID that nobody holds, if Proxmox confirms that no guest has it.
+func (p *provisioner) releaseOrphan(ctx context.Context, cluster string, vmid int, r *vmlinev1.VMIDReservation) error {
+	c, ok := p.Clusters[cluster]
+	if !ok {
+		return nil
+	}
+	free, err := c.VMIDFree(ctx, vmid)
+	if err != nil {
+		return err
+	}
+	if !free {
+		p.Logger.Warn("a VMID that no VM of ours holds is in use on Proxmox; its reservation stays", "cluster", cluster, "vmid", vmid, "ref", r.GetRef())
+		return nil
+	}
+	p.Logger.Info("a VMID that nobody holds is released", "cluster", cluster, "vmid", vmid, "ref", r.GetRef())
+	return p.vmids.release(ctx, cluster, vmid, r.GetUid())
+}
