@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -32,10 +33,11 @@ func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
 	now := timestamppb.New(b.now())
 	vm.Event, vm.Status = vmlinev1.Event_EVENT_REACHED, step.To
 	vm.Retry, vm.Problem = nil, nil
-	if vm.GetTask().GetStep() == step.To {
-		vm.Task = nil // a task of a later step, started early, stays for that step to await
-	}
 	vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: step.To, At: now})
+	// A task of a later step, started early, stays for that step to await.
+	if !slices.Contains(vm.Operation.Route[len(vm.Operation.Reached):], vm.GetTask().GetStep()) {
+		vm.Task = nil
+	}
 	if chain.Last(vm) {
 		vm.Operation.State, vm.Operation.FinishedAt = vmlinev1.Operation_STATE_SUCCEEDED, now
 		vm.Carried = nil
