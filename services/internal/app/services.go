@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vmline/vmline/pkg/config"
+	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/dns"
+	"github.com/vmline/vmline/services/gateway"
+	"github.com/vmline/vmline/services/ipam"
+	"github.com/vmline/vmline/services/lifecycle"
+	"github.com/vmline/vmline/services/provisioner"
+)
+
+// Service is one of vmline's services and what it needs.
+type Service struct {
+	// Name is also its user's on the NATS server.
+	Name string
+	// Parts of the configuration whose secrets it reads.
+	Parts []config.Part
+
+	// prepare opens what the service alone needs, before any service runs.
+	prepare func(*App) error
+	run     func(context.Context, *App) error
+}
+
+// The services.
+var (
+	Gateway     = Service{Name: "gateway", Parts: []config.Part{config.PartGateway}, prepare: (*App).listen, run: runGateway}
+	IPAM        = Service{Name: "ipam", prepare: (*App).openPools, run: runIPAM}
+	Provisioner = Service{Name: "provisioner", Parts: []config.Part{config.PartClusters}, prepare: (*App).openClusters, run: runProvisioner}
+	Lifecycle   = Service{Name: "lifecycle", Parts: []config.Part{config.PartClusters}, prepare: (*App).openClusters, run: runLifecycle}
+	DNS         = Service{Name: "dns", Parts: []config.Part{config.PartDNS}, run: runDNS}
+)
+
+// All returns every service.
+func All() []Service { return []Service{Gateway, IPAM, Provisioner, Lifecycle, DNS} }
+
+// AllParts is what a process with every service reads.
+func AllParts() []config.Part {
+	var parts []config.Part
+	for _, s := range All() {
+		parts = append(parts, s.Parts...)
+	}
+	return parts
+}
+
+func runGateway(ctx context.Context, a *App) error {
+	s, err := readGatewaySecrets(a.cfg)
+	if err != nil {
+		return err
+	}
+	var tlsConfig *tls.Config
+	if cert := a.cfg.Gateway.Certificate; cert != nil {
+		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}}
+	}
+	a.log.Info("callers of the API show what stands in this file", "file", TokenFile(a.cfg))
+	return gateway.Run(ctx, gateway.Config{
+		Bus: a.Bus, Listener: a.listener, TLS: tlsConfig,
+		Token: s.token, Sealer: s.sealer, DigestKey: s.digestKey, Logger: a.log,
+	})
+}
+
+// defaultListen keeps the API on this machine until somebody decides otherwise.
+const defaultListen = "127.0.0.1:8080"
+
+func (a *App) listen() error {
+	address := a.cfg.Gateway.Listen
+	if address == "" {
+		address = defaultListen
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	a.listener = listener
+	a.onClose(func() error { _ = listener.Close(); return nil }) // the gateway closes it when it stops
+	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() && a.cfg.Gateway.Certificate == nil {
+		a.log.Warn("the API is open to other machines without TLS; put a proxy with TLS before it, or set gateway.tls_cert_file", "address", address)
+	}
+	return nil
+}
+
+// openPools checks the pools and opens the index of their addresses.
+func (a *App) openPools() error {
+	if err := ipam.CheckPools(pools(a.cfg)); err != nil {
+		return err
+	}
+	return a.openRedis()
+}
+
+func runIPAM(ctx context.Context, a *App) error {
+	return ipam.Run(ctx, ipam.Config{Bus: a.Bus, Redis: a.redis, Pools: pools(a.cfg), Logger: a.log})
+}
+
+func pools(cfg *config.Config) []*vmlinev1.Pool {
+	list := make([]*vmlinev1.Pool, 0, len(cfg.Pools))
+	for _, p := range cfg.Pools {
+		list = append(list, pool(p))
+	}
+	return list
+}
+
+func pool(p config.Pool) *vmlinev1.Pool {
+	out := &vmlinev1.Pool{
+		Name: p.Name, Cluster: p.Cluster, Bridge: p.Bridge, Vlan: uint32(p.VLAN), Prefix: p.Prefix.String(),
+		Gateway: text(p.Gateway), First: text(p.First), Last: text(p.Last), Exclude: p.Exclude,
+	}
+	for _, server := range p.DNSServers {
+		out.DnsServers = append(out.DnsServers, text(server))
+	}
+	return out
+}
+
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func runProvisioner(ctx context.Context, a *App) error {
+	opener, err := readOpener(a.cfg)
+	if err != nil {
+		return err
+	}
+	return provisioner.Run(ctx, provisioner.Config{Bus: a.Bus, Clusters: a.clusters, Opener: opener, Logger: a.log})
+}
+
+func runLifecycle(ctx context.Context, a *App) error {
+	return lifecycle.Run(ctx, lifecycle.Config{Bus: a.Bus, Clusters: a.clusters, Logger: a.log})
+}
+
+// openClusters makes the clients of the Proxmox clusters, once for all services of the process.
+func (a *App) openClusters() error {
+	if len(a.cfg.Clusters) == 0 {
+		return errors.New("no clusters are configured; name one under clusters")
+	}
+	for _, c := range a.cfg.Clusters {
+		if a.clusters[c.Name] != nil {
+			continue
+		}
+		client, err := pve.New(pve.Config{
+			Name: c.Name, URL: c.URL, TokenID: c.TokenID, TokenSecret: string(c.TokenSecret), RootCAs: c.RootCAs,
+			Fingerprint: c.Fingerprint, InsecureSkipVerify: c.InsecureSkipVerify, Timeout: c.Timeout,
+		})
+		if err != nil {
+			return fmt.Errorf("cluster %s: %w", c.Name, err)
+		}
+		a.clusters[c.Name] = client
+		a.onClose(func() error { client.Close(); return nil })
+	}
+	return nil
+}
+
+func runDNS(ctx context.Context, a *App) error {
+	zones := make([]dns.Zone, 0, len(a.cfg.DNS.Zones))
+	for _, z := range a.cfg.DNS.Zones {
+		zone := dns.Zone{Name: z.Name, Server: z.Server, TTL: uint32(z.TTL)}
+		if t := z.TSIG; t != nil {
+			zone.TSIG = dns.TSIG{Name: t.Name, Algorithm: t.Algorithm, Secret: string(t.Secret)}
+		}
+		zones = append(zones, zone)
+	}
+	return dns.Run(ctx, dns.Config{Bus: a.Bus, Zones: zones, Logger: a.log})
+}

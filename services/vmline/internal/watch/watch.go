@@ -1,0 +1,94 @@
+// Package watch follows an operation through the gateway's API.
+package watch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/vmline/vmline/pkg/api"
+)
+
+// wait is how long one question for the operation's end may stay open. It is the longest gap that
+// an event stream which broke can leave.
+const wait = 5 * time.Second
+
+// Operation calls show with every step that has been done and is done, in order and once each,
+// until the operation has ended or is parked, and returns it as it is then. Steps are shown as their
+// events arrive; what an event stream misses is made up by asking.
+func Operation(ctx context.Context, client *api.Client, op api.Operation, show func(api.Step) error) (api.Operation, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	states := make(chan api.Operation)
+	failed := make(chan error, 1)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() { follow(ctx, client, op, states) })
+	running.Go(func() {
+		if err := ask(ctx, client, op.ID, states); err != nil {
+			failed <- err
+		}
+	})
+	for shown := 0; ; {
+		for ; shown < done(op); shown++ {
+			if err := show(op.Steps[shown]); err != nil {
+				return op, err
+			}
+		}
+		if op.Ended() {
+			return op, nil
+		}
+		select {
+		case newer := <-states:
+			if newer.Ended() || done(newer) > shown {
+				op = newer
+			}
+		case err := <-failed:
+			return op, err
+		case <-ctx.Done():
+			return op, ctx.Err()
+		}
+	}
+}
+
+// done is how many steps have been done.
+func done(op api.Operation) int {
+	n := 0
+	for n < len(op.Steps) && op.Steps[n].Status == api.StatusSucceeded {
+		n++
+	}
+	return n
+}
+
+// follow hands on what events say of the operation. A stream that breaks is no error: ask goes on.
+func follow(ctx context.Context, client *api.Client, op api.Operation, states chan<- api.Operation) {
+	_ = client.Events(ctx, op.ServiceRef, func(e api.Event) error {
+		if e.Service.Operation.ID != op.ID {
+			return nil
+		}
+		return send(ctx, states, e.Service.Operation)
+	})
+}
+
+// ask asks for the operation until it has ended.
+func ask(ctx context.Context, client *api.Client, id string, states chan<- api.Operation) error {
+	for {
+		op, err := client.GetOperation(ctx, id, wait)
+		if err != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		if err := send(ctx, states, op); err != nil || op.Ended() {
+			return err
+		}
+	}
+}
+
+func send(ctx context.Context, states chan<- api.Operation, op api.Operation) error {
+	select {
+	case states <- op:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
