@@ -103,6 +103,22 @@ func TestReachingAStatusForgetsTheTrouble(t *testing.T) {
 	}
 }
 
+func TestATaskOfALaterStepStays(t *testing.T) {
+	for task, stays := range map[vmlinev1.Status]bool{
+		vmlinev1.Status_STATUS_UNSPECIFIED: false, vmlinev1.Status_STATUS_SET_IP: false, vmlinev1.Status_STATUS_CLONE: true,
+		vmlinev1.Status_STATUS_REMOVED: false, // of another route
+	} {
+		b, _ := still(RetryPolicy{})
+		vm := admitted("a-1", create)
+		step, _ := chain.Next(vm)
+		vm.Task = &vmlinev1.Task{Upid: "UPID:1", Step: task}
+		b.advance(vm, step, Done, nil)
+		if (vm.GetTask() != nil) != stays {
+			t.Errorf("a task of %s: stays %t, want %t", chain.Name(task), !stays, stays)
+		}
+	}
+}
+
 func TestErrorTextsFitTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := string(rapid.SliceOfN(rapid.Byte(), 0, 3*maxText).Draw(t, "text"))
