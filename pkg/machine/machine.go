@@ -82,32 +82,31 @@ func Find(ctx context.Context, c *pve.Client, vm *vmlinev1.VM) (Found, error) {
 	if err == nil {
 		return Found{vm.GetNode(), cfg}, Prove(vm, vm.GetNode(), cfg)
 	}
-	if kind := pve.KindOf(err); kind != pve.Gone && kind != pve.Unreachable {
+	switch pve.KindOf(err) {
+	case pve.Gone:
+		free, err := c.VMIDFree(ctx, int(vm.GetVmid()))
+		if err != nil {
+			return Found{}, err
+		}
+		if free {
+			return Found{}, ErrAbsent
+		}
+	case pve.Unreachable: // its node may be down, and the VM on another
+	default:
 		return Found{}, err
 	}
 	node, lookErr := elsewhere(ctx, c, vm)
 	if lookErr != nil {
 		return Found{}, lookErr
 	}
-	if node != "" {
-		cfg, err := c.VMConfig(ctx, node, int(vm.GetVmid()))
-		if err != nil {
-			return Found{}, err
-		}
-		return Found{node, cfg}, Prove(vm, node, cfg)
+	if node == "" {
+		return Found{}, fmt.Errorf("VM %d cannot be seen where it was last, and the cluster does not show it elsewhere: %w", vm.GetVmid(), err)
 	}
-	if pve.KindOf(err) == pve.Unreachable {
+	cfg, err = c.VMConfig(ctx, node, int(vm.GetVmid()))
+	if err != nil {
 		return Found{}, err
 	}
-	free, freeErr := c.VMIDFree(ctx, int(vm.GetVmid()))
-	switch {
-	case freeErr != nil:
-		return Found{}, freeErr
-	case free:
-		return Found{}, ErrAbsent
-	default:
-		return Found{}, fmt.Errorf("a guest with VMID %d exists, but not where it was looked for: %w", vm.GetVmid(), err)
-	}
+	return Found{node, cfg}, Prove(vm, node, cfg)
 }
 
 // elsewhere returns the node that the cluster shows the VM on, if that is another than the one

@@ -27,7 +27,8 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 	if err != nil {
 		return 0, err
 	}
-	if err := l.endTask(ctx, c, t); err != nil {
+	ended, err := l.endTask(ctx, c, t)
+	if err != nil {
 		return 0, machine.Explain(err, keptAsIs)
 	}
 	found, err := machine.Find(ctx, c, t.VM)
@@ -40,6 +41,9 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
 	if found.Config.Lock != "" {
 		return 0, fmt.Errorf("VM %d is locked by Proxmox (%s)", t.VM.GetVmid(), found.Config.Lock)
+	}
+	if ended == machine.PurposeStop {
+		return l.destroy(ctx, c, t, found) // it was without backups and snapshots before it was stopped
 	}
 	return l.takeApart(ctx, c, t, found)
 }
@@ -57,36 +61,33 @@ func (l *lifecycle) absent(t *bus.Trigger) (bus.Outcome, error) {
 	return bus.Done, nil
 }
 
-// endTask waits for the task in flight. What a create has left running is stopped first: nobody
-// needs its result any more.
-func (l *lifecycle) endTask(ctx context.Context, c *pve.Client, t *bus.Trigger) error {
+// endTask waits for the task in flight and returns the purpose of one that ended well. What a create
+// has left running is stopped first: nobody needs its result any more.
+func (l *lifecycle) endTask(ctx context.Context, c *pve.Client, t *bus.Trigger) (purpose string, err error) {
 	task := t.VM.GetTask()
 	if task == nil {
-		return nil
+		return "", nil
 	}
 	left := task.GetStep() != t.Step.To
 	if left {
 		if err := c.StopTask(ctx, pve.UPID(task.GetUpid())); err != nil && pve.KindOf(err) != pve.TaskUnknown {
-			return err
+			return "", err
 		}
 	}
-	_, err := machine.Await(ctx, c, t)
+	purpose, err = machine.Await(ctx, c, t)
 	var failed *pve.TaskError
 	if left && errors.As(err, &failed) {
-		return nil
+		return "", nil
 	}
 	// A task of ours that failed because its object is gone is what was wanted.
 	if kind := pve.KindOf(err); kind == pve.Gone || kind == pve.Missing {
-		return nil
+		return "", nil
 	}
-	return err
+	return purpose, err
 }
 
+// takeApart makes the first of the calls that are still needed.
 func (l *lifecycle) takeApart(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (bus.Outcome, error) {
-	vmid := int(t.VM.GetVmid())
-	if err := t.Current(ctx); err != nil {
-		return 0, err
-	}
 	for _, part := range []func(context.Context, *pve.Client, *bus.Trigger, machine.Found) (pve.UPID, string, error){
 		l.backup, l.snapshot, l.power,
 	} {
@@ -99,7 +100,16 @@ func (l *lifecycle) takeApart(ctx context.Context, c *pve.Client, t *bus.Trigger
 			return bus.Recorded, nil
 		}
 	}
-	upid, err := c.Destroy(ctx, found.Node, vmid, pve.DestroyOptions{Purge: true})
+	return l.destroy(ctx, c, t, found)
+}
+
+// destroy removes the machine with every disk that its configuration names. Disks that it does not
+// name are left alone, even those whose names bear the VMID: they are nobody's that we can prove.
+func (l *lifecycle) destroy(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (bus.Outcome, error) {
+	if err := t.Current(ctx); err != nil {
+		return 0, err
+	}
+	upid, err := c.Destroy(ctx, found.Node, int(t.VM.GetVmid()), pve.DestroyOptions{Purge: true})
 	if kind := pve.KindOf(err); kind == pve.Gone || kind == pve.Conflict {
 		return 0, &bus.RetryAfter{Err: err, After: 0} // it is not as it was a moment ago: look again
 	}
@@ -130,6 +140,9 @@ func (l *lifecycle) backup(ctx context.Context, c *pve.Client, t *bus.Trigger, f
 			Next:  "Take the protection away or move the backups, then repeat the termination.",
 		}
 	}
+	if err := t.Current(ctx); err != nil {
+		return "", "", err
+	}
 	upid, err := c.DeleteBackup(ctx, found.Node, backups[0])
 	return upid, machine.PurposeDeleteBackup, err
 }
@@ -140,6 +153,9 @@ func (l *lifecycle) snapshot(ctx context.Context, c *pve.Client, t *bus.Trigger,
 	if parent == "" {
 		return "", "", nil
 	}
+	if err := t.Current(ctx); err != nil {
+		return "", "", err
+	}
 	upid, err := c.DeleteSnapshot(ctx, found.Node, int(t.VM.GetVmid()), parent)
 	return upid, machine.PurposeDeleteSnap, err
 }
@@ -148,6 +164,9 @@ func (l *lifecycle) snapshot(ctx context.Context, c *pve.Client, t *bus.Trigger,
 func (l *lifecycle) power(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (pve.UPID, string, error) {
 	status, err := c.Status(ctx, found.Node, int(t.VM.GetVmid()))
 	if err != nil || status.Status == "stopped" {
+		return "", "", err
+	}
+	if err := t.Current(ctx); err != nil {
 		return "", "", err
 	}
 	upid, err := c.Stop(ctx, found.Node, int(t.VM.GetVmid()))

@@ -115,7 +115,6 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 	}
 	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID)
 	t.VM.Node, t.VM.CloneTarget, t.VM.Placement = choice.CloneNode, choice.CloneTarget, choice.Node
-	p.inFlight.add(t.VM.GetCluster(), choice.Node, int64(t.VM.GetPackage().GetMemoryMib())<<20, p.Bus.Now())
 	return nil
 }
 
@@ -138,7 +137,12 @@ func (p *provisioner) choose(ctx context.Context, inv *inventory, all pve.Resour
 			return placement.Choice{}, pve.VM{}, ask(err)
 		}
 	}
-	choice, err := placement.Choose(all, tpl, storage, vm.GetPackage(), p.inFlight.memory(vm.GetCluster(), p.Bus.Now()))
+	var choice placement.Choice
+	memory := int64(vm.GetPackage().GetMemoryMib()) << 20
+	err = p.inFlight.place(vm.GetCluster(), memory, p.Bus.Now(), func(planned map[string]int64) (string, error) {
+		choice, err = placement.Choose(all, tpl, storage, vm.GetPackage(), planned)
+		return choice.Node, err
+	})
 	if err != nil {
 		return placement.Choice{}, pve.VM{}, ask(err)
 	}

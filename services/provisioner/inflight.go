@@ -23,22 +23,21 @@ type promise struct {
 	until         time.Time
 }
 
-func (f *inFlight) add(cluster, node string, bytes int64, now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.promises = append(f.promises, promise{cluster, node, bytes, now.Add(settleTime)})
-}
-
-// memory returns the bytes promised on each node of a cluster.
-func (f *inFlight) memory(cluster string, now time.Time) map[string]int64 {
+// place lets choose take a node, knowing what is promised on each, and remembers the promise it makes
+// by that. Orders choose one after the other, so that each sees the promise before it.
+func (f *inFlight) place(cluster string, bytes int64, now time.Time, choose func(planned map[string]int64) (node string, err error)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.promises = slices.DeleteFunc(f.promises, func(p promise) bool { return p.until.Before(now) })
-	sum := map[string]int64{}
+	planned := map[string]int64{}
 	for _, p := range f.promises {
 		if p.cluster == cluster {
-			sum[p.node] += p.bytes
+			planned[p.node] += p.bytes
 		}
 	}
-	return sum
+	node, err := choose(planned)
+	if err == nil {
+		f.promises = append(f.promises, promise{cluster, node, bytes, now.Add(settleTime)})
+	}
+	return err
 }

@@ -1,0 +1,273 @@
+// Package rig puts the whole of vmline together for tests and benchmarks: a real NATS server, a real
+// Redis where one is installed, the Proxmox simulator, and any number of each service, which a test
+// can stop, start and stand between. It is imported by tests only.
+package rig
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/pve"
+	"github.com/vmline/vmline/pkg/pvesim"
+	"github.com/vmline/vmline/pkg/secrets"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/ipam"
+	"github.com/vmline/vmline/services/lifecycle"
+	"github.com/vmline/vmline/services/provisioner"
+)
+
+// Options of a Rig. The zero value works.
+type Options struct {
+	// Sim is the cluster; nil means pvesim.Default with tasks that end at once.
+	Sim *pvesim.Config
+	// Synced has the NATS server sync every write, as it does in production. Tests that kill no
+	// machine save that time.
+	Synced bool
+	// Pools of addresses; nil means one large IPv4 pool and one IPv6 pool on vmbr0.
+	Pools []*vmlinev1.Pool
+	// Retry of failed steps; zero fields mean delays of a few milliseconds.
+	Retry bus.RetryPolicy
+	// AckWait is how long a dead worker's message waits for the next one; 0 means 1 s.
+	AckWait time.Duration
+	// Settle is lifecycle's wait for a clone on its way; 0 means 50 ms.
+	Settle time.Duration
+}
+
+// Cluster is the name of the simulated cluster in packages.
+const Cluster = "dc1"
+
+// Rig is everything but the services, which Start adds.
+type Rig struct {
+	// Sim is the simulated cluster, also reachable over HTTP.
+	Sim *pvesim.Cluster
+	// Bus is the test's own connection.
+	Bus *bus.Bus
+	// Redis is the test's own connection to the index.
+	Redis *redis.Client
+	// Opener has the key that passwords are sealed for.
+	Opener secrets.Opener
+
+	t       testing.TB
+	options Options
+	dir     string
+
+	mu   sync.Mutex
+	nats *server.Server
+	port int
+}
+
+// New builds a Rig that ends with its test.
+func New(t testing.TB, o Options) *Rig {
+	t.Helper()
+	o = o.withDefaults()
+	key, err := secrets.GenerateKey()
+	must(t, err)
+	r := &Rig{Sim: pvesim.New(*o.Sim), Opener: key, t: t, options: o, dir: t.TempDir(), port: -1}
+	t.Cleanup(r.Sim.Close)
+	r.Redis = startRedis(t)
+	r.startNATS()
+	t.Cleanup(r.StopNATS)
+	r.Bus = r.connect("test", nil)
+	must(t, r.Bus.Apply(t.Context(), 1))
+	return r
+}
+
+func (o Options) withDefaults() Options {
+	if o.Sim == nil {
+		cfg := pvesim.Default()
+		o.Sim = &cfg
+	}
+	if o.Pools == nil {
+		o.Pools = []*vmlinev1.Pool{
+			{Name: "v4", Cluster: Cluster, Bridge: "vmbr0", Prefix: "10.64.0.0/16", Gateway: "10.64.0.1", DnsServers: []string{"192.0.2.53"}},
+			{Name: "v6", Cluster: Cluster, Bridge: "vmbr0", Prefix: "2001:db8:64::/64", Gateway: "2001:db8:64::1", DnsServers: []string{"2001:db8::53"}},
+		}
+	}
+	if o.Retry == (bus.RetryPolicy{}) {
+		o.Retry = bus.RetryPolicy{First: 5 * time.Millisecond, Cap: 100 * time.Millisecond}
+	}
+	if o.AckWait == 0 {
+		o.AckWait = time.Second
+	}
+	if o.Settle == 0 {
+		o.Settle = 50 * time.Millisecond
+	}
+	return o
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *Rig) startNATS() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, err := embedded.Start(embedded.Options{Dir: r.dir, Fast: !r.options.Synced, Port: r.port})
+	must(r.t, err)
+	if r.port < 0 {
+		r.port = s.Addr().(*net.TCPAddr).Port
+	}
+	r.nats = s
+}
+
+// URL is where the NATS server listens.
+func (r *Rig) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", r.port) }
+
+// StopNATS ends the NATS server; its streams stay on disk.
+func (r *Rig) StopNATS() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.nats != nil {
+		embedded.Stop(r.nats)
+		r.nats = nil
+	}
+}
+
+// StartNATS starts the NATS server again, on the same port and the same streams.
+func (r *Rig) StartNATS() { r.startNATS() }
+
+func (r *Rig) connect(name string, intercept bus.Interceptor) *bus.Bus {
+	r.t.Helper()
+	nc, err := bus.Dial(bus.Server{URL: r.URL(), Name: name}, quiet)
+	must(r.t, err)
+	r.t.Cleanup(nc.Close)
+	b, err := bus.New(nc, bus.Options{Intercept: intercept, Logger: quiet, Retry: r.options.Retry, AckWait: r.options.AckWait})
+	must(r.t, err)
+	return b
+}
+
+// quiet keeps the services' own log out of the test's output.
+var quiet = slog.New(slog.DiscardHandler)
+
+// Edge is where a test stands between a service and the world.
+type Edge struct {
+	// Bus stands around every call to NATS.
+	Bus bus.Interceptor
+	// Proxmox stands around every call to Proxmox; it gets the transport that would carry it.
+	Proxmox func(http.RoundTripper) http.RoundTripper
+	// Redis is a hook for every call to Redis.
+	Redis redis.Hook
+}
+
+// Start runs one more instance of a service. stop cuts its context and returns when it has ended.
+func (r *Rig) Start(service chain.Service, edge Edge) (stop func()) {
+	r.t.Helper()
+	b := r.connect(string(service), edge.Bus)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	run := r.service(service, b, edge)
+	go func() { done <- run(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+				r.t.Errorf("%s ended with %v", service, err)
+			}
+		})
+	}
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// StartAll runs one instance of every service that a VM's chain needs.
+func (r *Rig) StartAll() {
+	for _, s := range []chain.Service{chain.IPAM, chain.Provisioner, chain.Lifecycle} {
+		r.Start(s, Edge{})
+	}
+}
+
+func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context.Context) error {
+	switch service {
+	case chain.IPAM:
+		client := redis.NewClient(r.Redis.Options())
+		if edge.Redis != nil {
+			client.AddHook(edge.Redis)
+		}
+		r.t.Cleanup(func() { _ = client.Close() }) // the test is over
+		return func(ctx context.Context) error {
+			return ipam.Run(ctx, ipam.Config{Bus: b, Redis: client, Pools: r.options.Pools, Logger: quiet})
+		}
+	case chain.Provisioner:
+		return func(ctx context.Context) error {
+			return provisioner.Run(ctx, provisioner.Config{Bus: b, Clusters: r.clusters(edge), Opener: r.Opener, Logger: quiet})
+		}
+	case chain.Lifecycle:
+		return func(ctx context.Context) error {
+			return lifecycle.Run(ctx, lifecycle.Config{Bus: b, Clusters: r.clusters(edge), Logger: quiet, Settle: r.options.Settle})
+		}
+	default:
+		r.t.Fatalf("no service %q", service)
+		return nil
+	}
+}
+
+func (r *Rig) clusters(edge Edge) map[string]*pve.Client {
+	var transport http.RoundTripper = r.Sim
+	if edge.Proxmox != nil {
+		transport = edge.Proxmox(transport)
+	}
+	c, err := pve.New(pve.Config{
+		Name: Cluster, URL: "https://pve.invalid:8006", TokenID: TokenID, TokenSecret: TokenSecret,
+		PollEvery: 20 * time.Millisecond, Transport: transport, MaxInFlight: 64,
+	})
+	must(r.t, err)
+	r.t.Cleanup(c.Close)
+	return map[string]*pve.Client{Cluster: c}
+}
+
+// The token that the default simulator knows.
+const (
+	TokenID     = "vmline@pve!prov"
+	TokenSecret = "00000000-0000-4000-8000-000000000001" //nolint:gosec // G101: the simulator's public example
+)
+
+// Order sends the command to create, as the gateway does, and returns its id.
+func (r *Rig) Order(ref string, pkg *vmlinev1.Package) string {
+	r.t.Helper()
+	return r.Send(ref, vmlinev1.Operation_KIND_CREATE, pkg)
+}
+
+// Terminate sends the command to terminate and returns its id.
+func (r *Rig) Terminate(ref string) string {
+	r.t.Helper()
+	return r.Send(ref, vmlinev1.Operation_KIND_TERMINATE, nil)
+}
+
+// Send sends a command that builds on the VM's present operation.
+func (r *Rig) Send(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package) string {
+	r.t.Helper()
+	last, err := r.Bus.Last(r.t.Context(), ref)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		r.t.Fatal(err)
+	}
+	after := last.VM.GetOperation().GetId()
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(pkg)
+	must(r.t, err)
+	digest := sha256.Sum256(data)
+	id := fmt.Sprintf("%s.%s.%x.%s", ref, chain.KindName(kind), digest[:4], after[max(0, len(after)-40):])
+	must(r.t, r.Bus.SendCommand(r.t.Context(), &vmlinev1.Command{
+		Id: id, Ref: ref, Kind: kind, Package: pkg, PackageDigest: digest[:], After: after,
+		CreatedAt: timestamppb.Now(), RequestedBy: "test",
+	}))
+	return id
+}

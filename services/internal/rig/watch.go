@@ -1,0 +1,150 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pvesim"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// patience is how long a test waits for something that has to happen.
+const patience = 60 * time.Second
+
+// Await returns the VM's state once want says so. It fails the test when that takes too long.
+func (r *Rig) Await(ref string, want func(*vmlinev1.VM) bool) *vmlinev1.VM {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var last bus.Entry
+	for {
+		if e, err := r.Bus.Last(ctx, ref); err == nil {
+			if last = e; want(e.VM) {
+				return e.VM
+			}
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("%s did not get there; it stands at %v", ref, last.VM)
+		case <-tick.C:
+		}
+	}
+}
+
+// Ended says that the VM's operation of a kind has succeeded.
+func Ended(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) bool {
+	return func(vm *vmlinev1.VM) bool {
+		return vm.GetOperation().GetKind() == kind && vm.GetOperation().GetState() == vmlinev1.Operation_STATE_SUCCEEDED
+	}
+}
+
+// Parked says that the VM's operation waits for a person.
+func Parked(vm *vmlinev1.VM) bool {
+	return vm.GetOperation().GetState() == vmlinev1.Operation_STATE_PARKED
+}
+
+// CheckLog fails the test unless the log has every status of the VM's operations exactly once and in
+// the order of their routes. An operation that was interrupted may have only a beginning of its route.
+func (r *Rig) CheckLog(ref string) {
+	r.t.Helper()
+	entries, err := r.Bus.History(r.t.Context(), ref)
+	must(r.t, err)
+	passed := map[string][]vmlinev1.Status{}
+	routes := map[string][]vmlinev1.Status{}
+	var order []string
+	for _, e := range entries {
+		op := e.VM.GetOperation()
+		if e.VM.GetEvent() == vmlinev1.Event_EVENT_ADMITTED || e.VM.GetEvent() == vmlinev1.Event_EVENT_REACHED {
+			passed[op.GetId()] = append(passed[op.GetId()], e.VM.GetStatus())
+		}
+		if routes[op.GetId()] == nil {
+			routes[op.GetId()] = op.GetRoute()
+			order = append(order, op.GetId())
+		}
+	}
+	for i, id := range order {
+		route := routes[id]
+		if last := i == len(order)-1; !last {
+			route = route[:min(len(passed[id]), len(route))]
+		}
+		if !slices.Equal(passed[id], route) {
+			r.t.Errorf("%s, operation %s passed %v, want %v", ref, id, names(passed[id]), names(route))
+		}
+	}
+}
+
+func names(statuses []vmlinev1.Status) []string {
+	out := make([]string, len(statuses))
+	for i, s := range statuses {
+		out[i] = chain.Name(s)
+	}
+	return out
+}
+
+// CheckWorld fails the test unless the simulator has exactly one VM for each ref that is ready, none
+// for the others, and no address or VMID belongs to two. Foreign VMs are those without our tag.
+func (r *Rig) CheckWorld() {
+	r.t.Helper()
+	var (
+		live   = map[string]*vmlinev1.VM{}
+		owners = map[string]string{}
+	)
+	must(r.t, r.Bus.Each(r.t.Context(), func(e bus.Entry) error {
+		if e.VM.GetStatus() != vmlinev1.Status_STATUS_READY {
+			return nil
+		}
+		live[machine.Mark(e.VM)] = e.VM
+		keys := []string{fmt.Sprintf("VMID %d", e.VM.GetVmid()), "MAC " + e.VM.GetMac()}
+		for _, a := range e.VM.GetAddresses() {
+			keys = append(keys, a.GetAddress())
+		}
+		for _, key := range keys {
+			if other, taken := owners[key]; taken {
+				r.t.Errorf("%s belongs to %s and to %s", key, other, e.VM.GetRef())
+			}
+			owners[key] = e.VM.GetRef()
+		}
+		return nil
+	}))
+	for _, vm := range r.Ours() {
+		want := live[vm.Config["description"]]
+		if want == nil || int(want.GetVmid()) != vm.VMID || want.GetNode() != vm.Node {
+			r.t.Errorf("VM %d on %s (%s) belongs to no VM that is ready there", vm.VMID, vm.Node, vm.Config["description"])
+		}
+		delete(live, vm.Config["description"])
+	}
+	for mark := range live {
+		r.t.Errorf("%s is ready and has no VM", mark)
+	}
+}
+
+// Ours are the simulator's VMs that bear our mark.
+func (r *Rig) Ours() []pvesim.VMState {
+	return slices.DeleteFunc(r.Sim.VMs(), func(vm pvesim.VMState) bool {
+		return len(vm.Config["description"]) < 6 || vm.Config["description"][:6] != machine.Tag
+	})
+}
+
+// CheckReserved fails the test unless exactly these numbers of addresses and VMIDs are held.
+func (r *Rig) CheckReserved(addresses, vmids int) {
+	r.t.Helper()
+	for name, want := range map[string]int{bus.BucketIPAM: addresses, bus.BucketVMID: vmids} {
+		bucket, err := r.Bus.Bucket(r.t.Context(), name)
+		must(r.t, err)
+		var held []string
+		must(r.t, bucket.Each(r.t.Context(), ">", func(i bus.Item) error {
+			held = append(held, i.Key)
+			return nil
+		}))
+		if len(held) != want {
+			r.t.Errorf("%s holds %d keys, want %d: %v", name, len(held), want, held)
+		}
+	}
+}
