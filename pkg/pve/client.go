@@ -59,6 +59,9 @@ func (c *Client) Close() {
 // Name is the cluster's name.
 func (c *Client) Name() string { return c.cfg.Name }
 
+// Timeout is the time limit of one request: what was sent longer ago is answered or lost.
+func (c *Client) Timeout() time.Duration { return c.cfg.Timeout }
+
 // request is one call of the API.
 type request struct {
 	op     string // what is being done, to which VM

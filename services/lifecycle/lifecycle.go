@@ -25,13 +25,13 @@ type Config struct {
 	Clusters map[string]*pve.Client
 	Logger   *slog.Logger
 	// Settle is how long a clone that was ordered may still be on its way to Proxmox when a
-	// termination overtakes it. It must not be shorter than the time limit of one request.
-	// 0 means 45 s.
+	// termination overtakes it. 0 means the longest time limit of a request to the clusters, and
+	// settleMargin.
 	Settle time.Duration
 }
 
-// defaultSettle is longer than the driver's time limit of one request (40 s).
-const defaultSettle = 45 * time.Second
+// settleMargin is for the time between the last look at the VM's state and the request itself.
+const settleMargin = 5 * time.Second
 
 type lifecycle struct {
 	Config
@@ -41,7 +41,9 @@ type lifecycle struct {
 // Run admits commands and does lifecycle's steps until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Settle == 0 {
-		cfg.Settle = defaultSettle
+		for _, c := range cfg.Clusters {
+			cfg.Settle = max(cfg.Settle, c.Timeout()+settleMargin)
+		}
 	}
 	refusals, err := cfg.Bus.Bucket(ctx, bus.BucketREFUSAL)
 	if err != nil {
