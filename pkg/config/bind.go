@@ -27,6 +27,7 @@ var wanted = map[reflect.Type]string{
 	reflect.TypeFor[slog.Level]():    "debug, info, warn or error",
 	reflect.TypeFor[string]():        "text; put it in quotes if it is meant as text",
 	reflect.TypeFor[int]():           "a whole number",
+	reflect.TypeFor[uint32]():        "a whole number from 0",
 	reflect.TypeFor[bool]():          "true or false",
 }
 
@@ -125,7 +126,7 @@ func (b binder) scalar(node ast.Node, v reflect.Value, key, oneOf string) {
 
 // scalarText returns a scalar as it was written, if YAML takes it for what the type wants.
 func scalarText(node ast.Node, t reflect.Type) (text string, fits bool) {
-	number, truth := t == reflect.TypeFor[int](), t == reflect.TypeFor[bool]()
+	number, truth := t == reflect.TypeFor[int]() || t == reflect.TypeFor[uint32](), t == reflect.TypeFor[bool]()
 	switch node := node.(type) {
 	case *ast.StringNode:
 		return node.Value, !number && !truth
@@ -151,6 +152,10 @@ func setText(v reflect.Value, text string) error {
 	case *int:
 		n, err := strconv.Atoi(text)
 		*p = n
+		return err
+	case *uint32:
+		n, err := strconv.ParseUint(text, 10, 32)
+		*p = uint32(n)
 		return err
 	case *bool:
 		*p = text == "true"

@@ -26,7 +26,7 @@ func (k *checker) pools() {
 		if p.Bridge != "" && !bridgePattern.MatchString(p.Bridge) {
 			k.add(at+"bridge", "want a bridge like vmbr0, got %q", p.Bridge)
 		}
-		if p.VLAN < 0 || p.VLAN > 4094 {
+		if p.VLAN > 4094 {
 			k.add(at+"vlan", "want 1 to 4094, or 0 for none, got %d", p.VLAN)
 		}
 		if p.Prefix.IsValid() {
@@ -113,7 +113,7 @@ func (k *checker) zones() {
 		if z.Server != "" {
 			k.zoneServer(at, z)
 		}
-		if z.TTL < 0 || z.TTL > maxTTL {
+		if z.TTL > maxTTL {
 			k.add(at+".ttl", "want seconds from 0 to %d, got %d", maxTTL, z.TTL)
 		}
 		if t := z.TSIG; t != nil {

@@ -91,7 +91,7 @@ type Pool struct {
 	Cluster string `yaml:"cluster,required"`
 	Bridge  string `yaml:"bridge,required"`
 	// VLAN tag, 1 to 4094; 0 means none.
-	VLAN    int          `yaml:"vlan"`
+	VLAN    uint32       `yaml:"vlan"`
 	Prefix  netip.Prefix `yaml:"prefix,required"`
 	Gateway netip.Addr   `yaml:"gateway"`
 	// DNSServers that machines are told.
@@ -117,7 +117,7 @@ type Zone struct {
 	// TSIG signs the updates; nil sends them unsigned.
 	TSIG *TSIG `yaml:"tsig"`
 	// TTL of records in seconds; 0 means the service's default.
-	TTL int `yaml:"ttl"`
+	TTL uint32 `yaml:"ttl"`
 }
 
 // TSIG is a key that a DNS server knows (RFC 8945).

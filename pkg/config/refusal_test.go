@@ -146,15 +146,16 @@ dns:
       server: 2001:db8::53
       ttl: -1
       tsig: {name: "k y", algorithm: hmac-md5}
-    - {name: Example.net., server: ns1}
+    - {name: Example.net., server: ns1, ttl: 2147483648}
 `, []string{
 		`f.yaml:5: dns.zones[0].name: want a domain name, got "a..b"`,
 		`f.yaml:5: dns.zones[0].server: want host or host:port, got "ns1:0"`,
-		"f.yaml:8: dns.zones[1].ttl: want seconds from 0 to 2147483647, got -1",
+		`f.yaml:8: dns.zones[1].ttl: want a whole number from 0, got "-1"`,
 		`f.yaml:9: dns.zones[1].tsig.algorithm: want one of hmac-sha1, hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512, got "hmac-md5"`,
 		`f.yaml:9: dns.zones[1].tsig.name: want the key's name as the server knows it, got "k y"`,
 		"f.yaml:9: dns.zones[1].tsig.secret_file: missing: want secret_file or secret_env",
 		`f.yaml:10: dns.zones[2].name: "example.net" is already the name of dns.zones[1]`,
+		"f.yaml:10: dns.zones[2].ttl: want seconds from 0 to 2147483647, got 2147483648",
 	}},
 	{"retry", "data_dir: d\nretry: {first: 1m, cap: 1s, give_up: 5s}\n", []string{
 		"f.yaml:2: retry.cap: want a time span not below retry.first",

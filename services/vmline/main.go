@@ -24,7 +24,9 @@ const (
 	exitTimedOut = 4
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRoot()
@@ -32,7 +34,7 @@ func main() {
 	if err != nil && !errors.Is(err, errSaid) {
 		fmt.Fprintln(os.Stderr, "vmline:", err)
 	}
-	os.Exit(exitCode(err))
+	return exitCode(err)
 }
 
 func newRoot() *cobra.Command {

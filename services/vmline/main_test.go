@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // vmline runs a command line.
 func vmline(ctx context.Context, args ...string) (code int, stdout string, err error) {
 	var out bytes.Buffer
-	root := newRoot()
+	root := newRoot() //nolint:contextcheck // commands get ctx when they run
 	root.SetOut(&out)
 	root.SetErr(&out)
 	root.SetArgs(args)

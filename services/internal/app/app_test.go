@@ -25,8 +25,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // local is a configuration that needs nothing but a directory.
 func local(t *testing.T) *config.Config {
 	t.Helper()
-	// Sockets have short paths; a test's own directory may be too deep.
-	dir, err := os.MkdirTemp("", "vmline")
+	dir, err := os.MkdirTemp("", "vmline") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +83,8 @@ func TestServicesGetTheirOwnSecretsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if clear, err := opener.Open(sealed); err != nil || string(clear) != "password" {
-		t.Errorf("the provisioner reads %q, %v", clear, err)
+	if got, err := opener.Open(sealed); err != nil || string(got) != "password" {
+		t.Errorf("the provisioner reads %q, %v", got, err)
 	}
 	if err := os.RemoveAll(secretsOf(cfg.DataDir, "provisioner")); err != nil {
 		t.Fatal(err)
@@ -185,7 +184,9 @@ func TestTheGatewayServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
-		answer.Body.Close()
+		if err := answer.Body.Close(); err != nil {
+			t.Error(err)
+		}
 		if answer.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, answer.StatusCode, want)
 		}

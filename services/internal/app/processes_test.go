@@ -139,14 +139,9 @@ func (d *deployment) mount(name string) {
 	}
 }
 
-// process is a running program.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan error
-}
-
-// start runs a program with a container's environment. What it says is shown if the test fails.
-func (d *deployment) start(name, program string, args ...string) *process {
+// start runs a program with a container's environment until the test's end. What it says is shown if
+// the test fails.
+func (d *deployment) start(name, program string, args ...string) {
 	d.t.Helper()
 	d.mount(name)
 	cmd := exec.Command(program, args...)
@@ -156,12 +151,15 @@ func (d *deployment) start(name, program string, args ...string) *process {
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	p := &process{cmd: cmd, ended: make(chan error, 1)}
-	go func() { p.ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // what went wrong is in its log
+	}()
 	d.t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
-		case <-p.ended:
+		case <-ended:
 		case <-time.After(20 * time.Second):
 			_ = cmd.Process.Kill()
 			d.t.Errorf("%s did not end on SIGTERM", name)
@@ -170,7 +168,6 @@ func (d *deployment) start(name, program string, args ...string) *process {
 			d.t.Logf("--- %s\n%s", name, log)
 		}
 	})
-	return p
 }
 
 func (d *deployment) log(name string) *logBuffer {

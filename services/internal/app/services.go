@@ -109,7 +109,7 @@ func pools(cfg *config.Config) []*vmlinev1.Pool {
 
 func pool(p config.Pool) *vmlinev1.Pool {
 	out := &vmlinev1.Pool{
-		Name: p.Name, Cluster: p.Cluster, Bridge: p.Bridge, Vlan: uint32(p.VLAN), Prefix: p.Prefix.String(),
+		Name: p.Name, Cluster: p.Cluster, Bridge: p.Bridge, Vlan: p.VLAN, Prefix: p.Prefix.String(),
 		Gateway: text(p.Gateway), First: text(p.First), Last: text(p.Last), Exclude: p.Exclude,
 	}
 	for _, server := range p.DNSServers {
@@ -162,7 +162,7 @@ func (a *App) openClusters() error {
 func runDNS(ctx context.Context, a *App) error {
 	zones := make([]dns.Zone, 0, len(a.cfg.DNS.Zones))
 	for _, z := range a.cfg.DNS.Zones {
-		zone := dns.Zone{Name: z.Name, Server: z.Server, TTL: uint32(z.TTL)}
+		zone := dns.Zone{Name: z.Name, Server: z.Server, TTL: z.TTL}
 		if t := z.TSIG; t != nil {
 			zone.TSIG = dns.TSIG{Name: t.Name, Algorithm: t.Algorithm, Secret: string(t.Secret)}
 		}

@@ -32,11 +32,11 @@ type Options struct {
 // Run is nil only if everything that it shows was seen to be true.
 func Run(ctx context.Context, o Options) (err error) {
 	say := newPrinter(o)
-	w, err := newWorld(o.DataDir)
+	w, err := newWorld(ctx, o.DataDir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close(err == nil)) }()
+	defer func() { err = errors.Join(err, w.close(ctx, err == nil)) }()
 	group, groupCtx := errgroup.WithContext(ctx)
 	serving, stop := context.WithCancel(groupCtx)
 	defer stop()

@@ -74,10 +74,17 @@ func await(ctx context.Context, w *world, q question) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("DNS: %s %s: answer %q (error %v), want %q", q.name, dns.TypeToString[q.qtype], answers, err, q.want)
+			return fmt.Errorf("DNS: %s %s: answer %q, want %q%s", q.name, dns.TypeToString[q.qtype], answers, q.want, because(err))
 		case <-again.C:
 		}
 	}
+}
+
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }
 
 // lookup returns the values of a name and type, none where the name or type does not exist.

@@ -61,10 +61,10 @@ type world struct {
 	client *api.Client
 }
 
-func newWorld(dataDir string) (*world, error) {
+func newWorld(ctx context.Context, dataDir string) (*world, error) {
 	w := &world{dataDir: dataDir, opened: make(chan struct{})}
-	if err := w.start(); err != nil {
-		return nil, errors.Join(err, w.close(true))
+	if err := w.start(); err != nil { //nolint:contextcheck // nothing in it waits
+		return nil, errors.Join(err, w.close(ctx, true))
 	}
 	return w, nil
 }
@@ -168,7 +168,7 @@ func (w *world) follow(ctx context.Context, say *printer, ref string, op api.Ope
 }
 
 // close lets go of everything. What shows why a demonstration failed is kept.
-func (w *world) close(succeeded bool) error {
+func (w *world) close(ctx context.Context, succeeded bool) error {
 	var errs []error
 	if w.client != nil {
 		w.client.HTTP.CloseIdleConnections()
@@ -180,7 +180,7 @@ func (w *world) close(succeeded bool) error {
 		w.cluster.Close()
 	}
 	if w.names != nil {
-		errs = append(errs, w.names.Close(context.Background()))
+		errs = append(errs, w.names.Close(context.WithoutCancel(ctx)))
 	}
 	if w.log != nil {
 		errs = append(errs, w.log.Close())
