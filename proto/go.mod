@@ -2,6 +2,6 @@ module github.com/vmline/vmline/proto
 
 go 1.26.0
 
-require google.golang.org/protobuf v1.36.12 // indirect
+require google.golang.org/protobuf v1.36.12
 
 tool google.golang.org/protobuf/cmd/protoc-gen-go
