@@ -107,11 +107,11 @@ func awaitReady(t *testing.T, url string) error {
 
 func TestUpRefusesABadConfigurationWithLineAndReason(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vmline.yaml")
-	if err := os.WriteFile(path, []byte("data_dir: d\nclusters:\n  - {name: dc1, adress: x}\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("data_dir: d\nclusters:\n  - {name: dc1, addr: x}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := program(t, "up", "--config", path).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), path+":3: clusters[0].adress: unknown key; known here: name, url,") {
+	if err == nil || !strings.Contains(string(out), path+":3: clusters[0].addr: unknown key; known here: name, url,") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
