@@ -47,6 +47,8 @@ type Options struct {
 	AckWait time.Duration
 	// Settle is lifecycle's wait for a clone on its way; 0 means 50 ms.
 	Settle time.Duration
+	// PollEvery is the interval of a settled poll for a task's end; 0 means 20 ms.
+	PollEvery time.Duration
 }
 
 // Cluster is the name of the simulated cluster in packages.
@@ -66,10 +68,21 @@ type Rig struct {
 	t       testing.TB
 	options Options
 	dir     string
+	*bench
+}
 
+// bench is the NATS server, which all views of a Rig share.
+type bench struct {
 	mu   sync.Mutex
 	nats *server.Server
 	port int
+}
+
+// For is the same Rig for a subtest: what fails, fails it, and what is started ends with it.
+func (r *Rig) For(t testing.TB) *Rig {
+	view := *r
+	view.t = t
+	return &view
 }
 
 // New builds a Rig that ends with its test.
@@ -78,7 +91,7 @@ func New(t testing.TB, o Options) *Rig {
 	o = o.withDefaults()
 	key, err := secrets.GenerateKey()
 	must(t, err)
-	r := &Rig{Sim: pvesim.New(*o.Sim), Opener: key, t: t, options: o, dir: t.TempDir(), port: -1}
+	r := &Rig{Sim: pvesim.New(*o.Sim), Opener: key, t: t, options: o, dir: t.TempDir(), bench: &bench{port: -1}}
 	t.Cleanup(r.Sim.Close)
 	r.Redis = startRedis(t)
 	r.startNATS()
@@ -94,10 +107,7 @@ func (o Options) withDefaults() Options {
 		o.Sim = &cfg
 	}
 	if o.Pools == nil {
-		o.Pools = []*vmlinev1.Pool{
-			{Name: "v4", Cluster: Cluster, Bridge: "vmbr0", Prefix: "10.64.0.0/16", Gateway: "10.64.0.1", DnsServers: []string{"192.0.2.53"}},
-			{Name: "v6", Cluster: Cluster, Bridge: "vmbr0", Prefix: "2001:db8:64::/64", Gateway: "2001:db8:64::1", DnsServers: []string{"2001:db8::53"}},
-		}
+		o.Pools = Pools()
 	}
 	if o.Retry == (bus.RetryPolicy{}) {
 		o.Retry = bus.RetryPolicy{First: 5 * time.Millisecond, Cap: 100 * time.Millisecond}
@@ -108,7 +118,18 @@ func (o Options) withDefaults() Options {
 	if o.Settle == 0 {
 		o.Settle = 50 * time.Millisecond
 	}
+	if o.PollEvery == 0 {
+		o.PollEvery = 20 * time.Millisecond
+	}
 	return o
+}
+
+// Pools are the pools of a Rig that is given none.
+func Pools() []*vmlinev1.Pool {
+	return []*vmlinev1.Pool{
+		{Name: "v4", Cluster: Cluster, Bridge: "vmbr0", Prefix: "10.64.0.0/16", Gateway: "10.64.0.1", DnsServers: []string{"192.0.2.53"}},
+		{Name: "v6", Cluster: Cluster, Bridge: "vmbr0", Prefix: "2001:db8:64::/64", Gateway: "2001:db8:64::1", DnsServers: []string{"2001:db8::53"}},
+	}
 }
 
 func must(t testing.TB, err error) {
@@ -171,8 +192,14 @@ type Edge struct {
 // Start runs one more instance of a service. stop cuts its context and returns when it has ended.
 func (r *Rig) Start(service chain.Service, edge Edge) (stop func()) {
 	r.t.Helper()
+	return r.StartIn(context.Background(), service, edge)
+}
+
+// StartIn is Start for an instance that also ends when life does.
+func (r *Rig) StartIn(life context.Context, service chain.Service, edge Edge) (stop func()) {
+	r.t.Helper()
 	b := r.connect(string(service), edge.Bus)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(life)
 	done := make(chan error, 1)
 	run := r.service(service, b, edge)
 	go func() { done <- run(ctx) }()
@@ -228,7 +255,7 @@ func (r *Rig) clusters(edge Edge) map[string]*pve.Client {
 	}
 	c, err := pve.New(pve.Config{
 		Name: Cluster, URL: "https://pve.invalid:8006", TokenID: TokenID, TokenSecret: TokenSecret,
-		PollEvery: 20 * time.Millisecond, Transport: transport, MaxInFlight: 64,
+		PollEvery: r.options.PollEvery, Transport: transport, MaxInFlight: 64,
 	})
 	must(r.t, err)
 	r.t.Cleanup(c.Close)
@@ -260,14 +287,19 @@ func (r *Rig) Send(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Packa
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		r.t.Fatal(err)
 	}
-	after := last.VM.GetOperation().GetId()
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(pkg)
+	cmd, err := Command(ref, kind, pkg, last.VM.GetOperation().GetId())
 	must(r.t, err)
+	must(r.t, r.Bus.SendCommand(r.t.Context(), cmd))
+	return cmd.GetId()
+}
+
+// Command is a command as the gateway makes it, built on the operation after; "" for a new VM.
+func Command(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package, after string) (*vmlinev1.Command, error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(pkg)
 	digest := sha256.Sum256(data)
-	id := fmt.Sprintf("%s.%s.%x.%s", ref, chain.KindName(kind), digest[:4], after[max(0, len(after)-40):])
-	must(r.t, r.Bus.SendCommand(r.t.Context(), &vmlinev1.Command{
-		Id: id, Ref: ref, Kind: kind, Package: pkg, PackageDigest: digest[:], After: after,
+	return &vmlinev1.Command{
+		Id:  fmt.Sprintf("%s.%s.%x.%s", ref, chain.KindName(kind), digest[:4], after[max(0, len(after)-40):]),
+		Ref: ref, Kind: kind, Package: pkg, PackageDigest: digest[:], After: after,
 		CreatedAt: timestamppb.Now(), RequestedBy: "test",
-	}))
-	return id
+	}, err
 }
