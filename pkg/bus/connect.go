@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -40,10 +41,16 @@ func Dial(s Server, log *slog.Logger) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(s.URL, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", s.URL, err)
+		// The error of the client library repeats the URL, which may hold a password.
+		return nil, fmt.Errorf("connect to NATS at %s: %s", redactURLs(s.URL), redactURLs(err.Error()))
 	}
 	return nc, nil
 }
+
+var userInfo = regexp.MustCompile(`//[^/@\s]+@`)
+
+// redactURLs hides the user and password of every URL in a text.
+func redactURLs(text string) string { return userInfo.ReplaceAllString(text, "//***@") }
 
 // DialInProcess connects to a server in the same process.
 func DialInProcess(server nats.InProcessConnProvider, name string, log *slog.Logger) (*nats.Conn, error) {

@@ -1,7 +1,9 @@
 package bus
 
 import (
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/vmline/vmline/pkg/bus/embedded"
@@ -45,5 +47,12 @@ func TestDialRefusesFilesThatAreNotThere(t *testing.T) {
 			nc.Close()
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestDialShowsNoPassword(t *testing.T) {
+	_, err := Dial(Server{URL: "nats://vmline:planted-secret@exa mple:4222", Name: "test"}, slog.New(slog.DiscardHandler))
+	if err == nil || strings.Contains(err.Error(), "planted-secret") {
+		t.Errorf("got %v, want an error without the password", err)
 	}
 }

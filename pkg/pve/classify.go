@@ -89,6 +89,7 @@ var rules = []rule{
 	{text: `\b(storage|volume|disk|bridge|pool) '[^']+' (does not exist|is disabled|is not available|not available on node)`, kind: Refused, source: "PVE::Storage, PVE::API2::Qemu; recorded"},
 	{text: `^no such cluster node '|^unable to get any free VMID in range`, kind: Refused, source: "PVE::Cluster check_node_exists, nextid; recorded"},
 	{text: `^can't clone (VM to node|to non-shared storage) '`, kind: Refused, source: "PVE::API2::Qemu clone_vm"},
+	{text: `can't migrate (linked clone|local (disk|cdrom)|VM - )|can't migrate running VM`, kind: Refused, source: "PVE::QemuMigrate sync_disks, prepare"},
 	{text: `^Linked clone feature is not supported|^parameter '\w+' not allowed for linked clones`, kind: Refused, source: "PVE::API2::Qemu clone_vm; recorded"},
 	{text: `^shrinking disks is not supported$|^you can't resize a cdrom$|^snapshot feature is not available$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^you can't (start a vm if it's|convert a VM to) a? ?template`, kind: Refused, source: "PVE::QemuServer vm_start; recorded"},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -64,6 +65,9 @@ func (g *gateway) busProblem(doing string, err error) error {
 	p := problem(http.StatusServiceUnavailable, "NATS cannot be reached or did not answer.", "Send the request again; repeating it is harmless.")
 	p.Type = api.TypeBrokerUnavailable
 	switch {
+	case errors.Is(err, context.Canceled):
+		g.log.Debug("the client went away", "doing", doing)
+		return p
 	case errors.Is(err, bus.ErrUnstorable):
 		return problem(http.StatusRequestEntityTooLarge, "The order is too large to be stored. It was not accepted.", "Leave something out, for example comments of SSH keys.")
 	case errors.Is(err, bus.ErrFull):

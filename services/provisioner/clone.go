@@ -47,6 +47,9 @@ func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trig
 		NewID: int(t.VM.GetVmid()), Name: pkg.GetName(), Description: machine.Mark(t.VM),
 		Full: pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL,
 	}
+	if t.VM.GetPlacement() != cloneTarget(t.VM) {
+		order.Full = true // a linked clone cannot leave its template's local storage
+	}
 	if order.Full {
 		order.Storage = pkg.GetSystemDisk().GetStorage()
 	}

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -73,9 +72,9 @@ type Rig struct {
 
 // bench is the NATS server, which all views of a Rig share.
 type bench struct {
-	mu   sync.Mutex
-	nats *server.Server
-	port int
+	mu       sync.Mutex
+	stopNATS func()
+	port     int
 }
 
 // For is the same Rig for a subtest: what fails, fails it, and what is started ends with it.
@@ -147,7 +146,7 @@ func (r *Rig) startNATS() {
 	if r.port < 0 {
 		r.port = s.Addr().(*net.TCPAddr).Port
 	}
-	r.nats = s
+	r.stopNATS = func() { embedded.Stop(s) }
 }
 
 // URL is where the NATS server listens.
@@ -157,9 +156,9 @@ func (r *Rig) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", r.port) }
 func (r *Rig) StopNATS() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.nats != nil {
-		embedded.Stop(r.nats)
-		r.nats = nil
+	if r.stopNATS != nil {
+		r.stopNATS()
+		r.stopNATS = nil
 	}
 }
 
