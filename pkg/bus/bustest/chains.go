@@ -58,13 +58,21 @@ func (c *Chains) Measure(b *testing.B, n int, begin func(ref string)) Figures {
 // Round starts n chains at once and waits for their ends.
 func (c *Chains) Round(b *testing.B, name string, n int, begin func(ref string)) {
 	b.Helper()
-	done := make(chan struct{})
-	c.mu.Lock()
-	c.started, c.done = map[string]time.Time{}, done
 	refs := make([]string, n)
 	for i := range refs {
 		refs[i] = fmt.Sprintf("%s-%d", name, i)
-		c.started[refs[i]] = time.Now()
+	}
+	c.RoundOf(b, refs, begin)
+}
+
+// RoundOf starts these chains at once and waits for their ends.
+func (c *Chains) RoundOf(b *testing.B, refs []string, begin func(ref string)) {
+	b.Helper()
+	done := make(chan struct{})
+	c.mu.Lock()
+	c.started, c.done = map[string]time.Time{}, done
+	for _, ref := range refs {
+		c.started[ref] = time.Now()
 	}
 	c.mu.Unlock()
 	for _, ref := range refs {
@@ -73,7 +81,9 @@ func (c *Chains) Round(b *testing.B, name string, n int, begin func(ref string))
 	select {
 	case <-done:
 	case <-time.After(patience):
-		b.Fatalf("%d of %d chains did not end: %v", len(c.started), n, c.started)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		b.Fatalf("%d of %d chains did not end: %v", len(c.started), len(refs), c.started)
 	}
 }
 
