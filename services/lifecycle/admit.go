@@ -100,6 +100,9 @@ func (l *lifecycle) first(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM
 	}
 	if cmd.GetKind() == vmlinev1.Operation_KIND_CREATE {
 		vm.Package, vm.PackageDigest, vm.Cluster = cmd.GetPackage(), cmd.GetPackageDigest(), cmd.GetPackage().GetCluster()
+		if node := cmd.GetPackage().GetNode(); node != "" && vm.GetPlacement() != "" {
+			vm.Placement = node // it may be another than the machine was begun for
+		}
 	}
 	vm.Status, vm.Event = route.Statuses[0], vmlinev1.Event_EVENT_ADMITTED
 	vm.Retry, vm.Problem, vm.Carried = nil, nil, nil

@@ -27,7 +27,6 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 	done, err := machine.Await(ctx, c, t)
 	switch {
 	case done == machine.PurposeClone:
-		t.VM.Node = cloneTarget(t.VM)
 		return bus.Done, nil
 	case pve.KindOf(err) == pve.Exists, pve.KindOf(err) == pve.Locked:
 		return p.inTheWay(ctx, c, t, err)
@@ -47,16 +46,16 @@ func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trig
 		NewID: int(t.VM.GetVmid()), Name: pkg.GetName(), Description: machine.Mark(t.VM),
 		Full: pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL,
 	}
-	if t.VM.GetPlacement() != cloneTarget(t.VM) {
+	if t.VM.GetPlacement() != t.VM.GetNode() {
 		order.Full = true // a linked clone cannot leave its template's local storage
 	}
 	if order.Full {
 		order.Storage = pkg.GetSystemDisk().GetStorage()
 	}
-	if target := cloneTarget(t.VM); target != t.VM.GetNode() {
-		order.Target = target
+	if t.VM.GetNode() != t.VM.GetTemplateNode() {
+		order.Target = t.VM.GetNode()
 	}
-	upid, err := c.Clone(ctx, t.VM.GetNode(), int(t.VM.GetTemplateVmid()), order)
+	upid, err := c.Clone(ctx, t.VM.GetTemplateNode(), int(t.VM.GetTemplateVmid()), order)
 	switch {
 	case pve.KindOf(err) == pve.Exists:
 		return p.inTheWay(ctx, c, t, err)
@@ -70,14 +69,13 @@ func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trig
 // inTheWay looks at the machine that has the VMID already. It is ours, whole or still being cloned
 // after a crash, or it is somebody else's: then nothing of it is touched and another VMID is taken.
 func (p *provisioner) inTheWay(ctx context.Context, c *pve.Client, t *bus.Trigger, cause error) (bus.Outcome, error) {
-	found, err := machine.Find(ctx, c, lookingAt(t.VM, cloneTarget(t.VM)))
+	found, err := machine.Find(ctx, c, t.VM)
 	var foreign *machine.NotOurs
 	switch {
 	case err == nil && found.Config.Lock == "clone":
 		return 0, &bus.RetryAfter{Err: machine.ErrBeingMade, After: time.Second}
 	case err == nil:
-		t.VM.Node = found.Node
-		return bus.Done, nil
+		return p.adopt(ctx, c, t, found)
 	case errors.Is(err, machine.ErrAbsent):
 		return 0, fmt.Errorf("the clone did not come about, it is tried again: %w", cause)
 	case errors.As(err, &foreign) && foreign.Name != t.VM.GetPackage().GetName():
@@ -87,13 +85,17 @@ func (p *provisioner) inTheWay(ctx context.Context, c *pve.Client, t *bus.Trigge
 	}
 }
 
-// cloneTarget is the node on which the clone appears: where it is to live, unless a migration has to
-// take it there, because the template's storage is not shared.
-func cloneTarget(vm *vmlinev1.VM) string {
-	if vm.GetCloneTarget() != "" {
-		return vm.GetCloneTarget()
+// adopt goes on with a machine that an earlier attempt, or an earlier order, has made. It may even run.
+func (p *provisioner) adopt(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (bus.Outcome, error) {
+	status, err := c.Status(ctx, found.Node, int(t.VM.GetVmid()))
+	if err != nil {
+		return 0, machine.Explain(err, kept)
 	}
-	return vm.GetNode()
+	t.VM.Node, t.VM.RemoteStatus = found.Node, vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED
+	if status.Status == "running" {
+		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
+	}
+	return bus.Done, nil
 }
 
 // place chooses template, nodes and VMID and reserves the VMID. avoid is a VMID that turned out to
@@ -117,7 +119,7 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 		return err
 	}
 	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID)
-	t.VM.Node, t.VM.CloneTarget, t.VM.Placement = choice.CloneNode, choice.CloneTarget, choice.Node
+	t.VM.TemplateNode, t.VM.Node, t.VM.Placement = choice.TemplateNode, choice.CloneNode, choice.Node
 	return nil
 }
 
@@ -150,9 +152,4 @@ func (p *provisioner) choose(ctx context.Context, inv *inventory, all pve.Resour
 		return placement.Choice{}, pve.VM{}, ask(err)
 	}
 	return choice, tpl, nil
-}
-
-// lookingAt returns the VM as if it were last seen on another node.
-func lookingAt(vm *vmlinev1.VM, node string) *vmlinev1.VM {
-	return &vmlinev1.VM{Ref: vm.GetRef(), Uid: vm.GetUid(), Vmid: vm.GetVmid(), Vmgenid: vm.GetVmgenid(), Node: node}
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -59,6 +61,9 @@ func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigge
 	}
 	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
 	if !todo.Empty() {
+		if err := stopped(t, todo); err != nil {
+			return 0, err
+		}
 		if err := t.Current(ctx); err != nil {
 			return 0, err
 		}
@@ -77,6 +82,19 @@ func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigge
 	}
 	t.VM.Vmgenid = found.Config.VMGenID()
 	return p.grow(ctx, c, t, todo)
+}
+
+// stopped holds the table's precondition: what a step marked ** sets, a running machine would take
+// only at its next stop. A machine that was just cloned is stopped.
+func stopped(t *bus.Trigger, todo plan.Plan) error {
+	if t.Step.Power != chain.Stopped || t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
+		return nil
+	}
+	return &bus.NeedsPerson{
+		Cause: fmt.Sprintf("VM %d runs, and these settings need it stopped: %s", t.VM.GetVmid(), strings.Join(todo.Keys(), ", ")),
+		Kept:  "Nothing was changed on the machine. " + kept,
+		Next:  "Stop the machine on Proxmox, then repeat the order.",
+	}
 }
 
 // plan works out what is missing. A fresh machine gets its password even if the configuration has

@@ -383,7 +383,7 @@ type VM struct {
 	PackageDigest []byte     `protobuf:"bytes,7,opt,name=package_digest,json=packageDigest,proto3" json:"package_digest,omitempty"`
 	Operation     *Operation `protobuf:"bytes,8,opt,name=operation,proto3" json:"operation,omitempty"`
 	Cluster       string     `protobuf:"bytes,9,opt,name=cluster,proto3" json:"cluster,omitempty"`
-	// node is where the VM was last seen, or where it is to be made.
+	// node is where the VM was last seen, or where its clone is to appear.
 	Node string `protobuf:"bytes,10,opt,name=node,proto3" json:"node,omitempty"`
 	// vmid is the Proxmox VMID reserved for this VM; 0 before the reservation.
 	Vmid uint32 `protobuf:"varint,11,opt,name=vmid,proto3" json:"vmid,omitempty"`
@@ -405,12 +405,12 @@ type VM struct {
 	Problem *Problem `protobuf:"bytes,20,opt,name=problem,proto3" json:"problem,omitempty"`
 	// template_vmid is the template that was resolved for the clone.
 	TemplateVmid uint32 `protobuf:"varint,22,opt,name=template_vmid,json=templateVmid,proto3" json:"template_vmid,omitempty"`
-	// clone_target is the node on which the clone appears; node is where it is ordered.
-	CloneTarget string `protobuf:"bytes,21,opt,name=clone_target,json=cloneTarget,proto3" json:"clone_target,omitempty"`
+	// template_node is the node that has the template: the clone is ordered there.
+	TemplateNode string `protobuf:"bytes,21,opt,name=template_node,json=templateNode,proto3" json:"template_node,omitempty"`
 	// settle_at is the time from which on an absent machine is absent for good: before it, a clone that
 	// was ordered may still be on its way to Proxmox.
 	SettleAt *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=settle_at,json=settleAt,proto3" json:"settle_at,omitempty"`
-	// placement is where the VM is to end up, when it is not the node it was cloned on.
+	// placement is the node where the VM is to live. Another than node means a migration.
 	Placement string `protobuf:"bytes,23,opt,name=placement,proto3" json:"placement,omitempty"`
 	// warnings are notes of Proxmox tasks that succeeded with warnings.
 	Warnings      []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
@@ -595,9 +595,9 @@ func (x *VM) GetTemplateVmid() uint32 {
 	return 0
 }
 
-func (x *VM) GetCloneTarget() string {
+func (x *VM) GetTemplateNode() string {
 	if x != nil {
-		return x.CloneTarget
+		return x.TemplateNode
 	}
 	return ""
 }
@@ -1079,7 +1079,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xa1\a\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xa3\a\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1104,8 +1104,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\acarried\x18\x12 \x03(\x0e2\x11.vmline.v1.StatusR\acarried\x12&\n" +
 	"\x05retry\x18\x13 \x01(\v2\x10.vmline.v1.RetryR\x05retry\x12,\n" +
 	"\aproblem\x18\x14 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12#\n" +
-	"\rtemplate_vmid\x18\x16 \x01(\rR\ftemplateVmid\x12!\n" +
-	"\fclone_target\x18\x15 \x01(\tR\vcloneTarget\x127\n" +
+	"\rtemplate_vmid\x18\x16 \x01(\rR\ftemplateVmid\x12#\n" +
+	"\rtemplate_node\x18\x15 \x01(\tR\ftemplateNode\x127\n" +
 	"\tsettle_at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\bsettleAt\x12\x1c\n" +
 	"\tplacement\x18\x17 \x01(\tR\tplacement\x12\x1a\n" +
 	"\bwarnings\x18\x18 \x03(\tR\bwarnings\"\xb6\x04\n" +

@@ -37,11 +37,11 @@ func Template(r pve.Resources, want string) (pve.VM, error) {
 
 // Choice is where a VM is cloned and where it is to live.
 type Choice struct {
-	// CloneNode has the template: the clone is ordered there.
+	// TemplateNode has the template: the clone is ordered there.
+	TemplateNode string
+	// CloneNode is where the clone is to appear; the same node unless the storage is shared.
 	CloneNode string
-	// CloneTarget is where the clone is to appear; the same node unless the storage is shared.
-	CloneTarget string
-	// Node is where the VM is to live. Another than CloneTarget means a migration.
+	// Node is where the VM is to live. Another than CloneNode means a migration.
 	Node string
 }
 
