@@ -37,8 +37,10 @@ func Explain(err error, kept string) error {
 			Next: "Somebody has removed it. Terminate the service to release its addresses and its VMID, or repeat the order to make the machine again.",
 		}
 	}
+	// Gone and Missing are not here: a VM that was found a moment ago has moved or lost a part since,
+	// and the next attempt looks anew.
 	switch kind := pve.KindOf(err); kind {
-	case pve.Refused, pve.NoPermission, pve.Missing, pve.Gone:
+	case pve.Refused, pve.NoPermission:
 		return &bus.NeedsPerson{Cause: err.Error(), Kept: kept, Next: kind.Advice(), Err: err}
 	default:
 		return err

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -29,21 +30,23 @@ func Started(t *bus.Trigger, now *timestamppb.Timestamp, upid pve.UPID, step vml
 	t.VM.Task = &vmlinev1.Task{Upid: string(upid), Step: step, StartedAt: now, Purpose: purpose}
 }
 
-// Await waits for the task that the VM's state has recorded and takes it out of the state. It
-// returns the purpose of a task that ended well, and "" where there is none, or where Proxmox does
-// not know the task any more: then the caller looks at the machine itself.
+// Await waits for the task that the VM's state has recorded and takes it out of the state once it
+// has ended. It returns the purpose of a task that ended well, and "" where there is none, or where
+// Proxmox does not know the task any more: then the caller looks at the machine itself. A task that
+// failed is a *pve.TaskError.
 func Await(ctx context.Context, c *pve.Client, t *bus.Trigger) (purpose string, err error) {
 	task := t.VM.GetTask()
 	if task == nil {
 		return "", nil
 	}
 	result, err := c.Wait(ctx, pve.UPID(task.GetUpid()))
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	t.VM.Task = nil
-	if pve.KindOf(err) == pve.TaskUnknown {
+	var failed *pve.TaskError
+	switch {
+	case pve.KindOf(err) == pve.TaskUnknown:
+		t.VM.Task = nil
 		return "", nil
+	case err == nil, errors.As(err, &failed):
+		t.VM.Task = nil
 	}
 	if err != nil {
 		return "", err
