@@ -1,0 +1,7 @@
+// Package crash has only tests: they run whole chains against the simulator and kill the services
+// right before and right after every call that leaves them, run every step twice, and terminate in
+// every status.
+//
+// A call is known by its name and by how many of that name came before it, because what a service
+// does at the same time comes in no fixed order: "vm.append #3", "POST /nodes/*/qemu/*/clone #1".
+package crash
