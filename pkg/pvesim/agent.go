@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -70,8 +71,7 @@ func agentAddress(cidr string) object {
 	if strings.Contains(addr, ":") {
 		kind = "ipv6"
 	}
-	prefix := 0
-	fmt.Sscan(bits, &prefix)
+	prefix, _ := strconv.Atoi(bits) // checked when it was set
 	return object{"ip-address": addr, "ip-address-type": kind, "prefix": prefix}
 }
 

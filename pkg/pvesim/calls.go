@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -105,7 +106,7 @@ func (c *Cluster) answer(r *http.Request) answer {
 	q := &call{c: c, p: params{}, gone: r.Context().Done()}
 	result, err := q.serve(r, path, body, bodyErr)
 	a := answer{drop: true}
-	if err != error(errDropped) && !c.closed() {
+	if !errors.Is(err, errDropped) && !c.closed() {
 		a = encode(result, err)
 	}
 	c.record(r, path, q, a)
@@ -189,7 +190,7 @@ func (q *call) reachNode(rt *route) error {
 // encode turns a handler's result into an answer.
 func encode(result any, err error) answer {
 	if err != nil {
-		e, ok := err.(*apiError)
+		e, ok := errors.AsType[*apiError](err)
 		if !ok {
 			e = &apiError{code: 500, reason: err.Error()}
 		}

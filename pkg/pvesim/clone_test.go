@@ -17,7 +17,7 @@ func TestCloneShowsItsStages(t *testing.T) {
 		if d, l := s.conf(101, "description"), s.conf(101, "lock"); d != " qmclone temporary file" || l != "clone" {
 			t.Errorf("at first the description is %q and the lock %q", d, l)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if d, l, disk := s.conf(101, "description"), s.conf(101, "lock"), s.conf(101, "scsi0"); d != "mine" || l != "clone" || disk != nil {
 			t.Errorf("while copying the description is %q, the lock %q, the disk %v", d, l, disk)
 		}
@@ -94,7 +94,7 @@ func TestInterruptedCloneLeavesNothing(t *testing.T) {
 	inTime(t, Durations{Clone: 5 * time.Second}, func(s *sim) {
 		before := len(s.Volumes())
 		upid := s.begin("POST", clonePath, "newid=101&full=1")
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		s.data("DELETE", "/nodes/pve1/tasks/"+upid, "")
 		if exit := s.ended(upid); !strings.HasPrefix(exit, "clone failed: copy failed") {
 			t.Error(exit)

@@ -1,10 +1,8 @@
 package pvesim
 
 import (
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -108,10 +106,7 @@ func (v *vm) cloudinitSlot() string {
 
 // checkSnippets checks that the files of cicustom exist. The simulator has no snippets.
 func (c *Cluster) checkSnippets(v *vm) error {
-	files, err := propStrings["cicustom"].parse("cicustom", v.conf["cicustom"])
-	if err != nil {
-		return nil
-	}
+	files, _ := propStrings["cicustom"].parse("cicustom", v.conf["cicustom"]) // checked when it was set
 	for _, k := range sortedKeys(files) {
 		if c.volume(files[k], v.node) == nil {
 			return fail("volume '%s' does not exist", files[k])
@@ -147,8 +142,7 @@ func (q *call) cloudinitDump() (any, error) {
 	case "network":
 		return v.networkConfig(), nil
 	}
-	sum := sha1.Sum([]byte(v.userData() + v.networkConfig()))
-	return "instance-id: " + hex.EncodeToString(sum[:]) + "\n", nil
+	return "instance-id: " + sha1Hex(v.userData()+v.networkConfig()) + "\n", nil
 }
 
 // userData is the cloud-config document.

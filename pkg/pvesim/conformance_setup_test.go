@@ -36,12 +36,12 @@ func (p *replay) backup(vmid, day int) {
 // at work.
 func (p *replay) startClone(params, recorded string, after time.Duration) {
 	p.upids[recorded] = p.call("POST", "/nodes/pve1/qemu/9000/clone", params)
-	time.Sleep(after)
+	pass(after)
 }
 
 // setUp are the steps before a line.
 var setUp = map[int]func(*replay){
-	10: func(*replay) { time.Sleep(100 * time.Millisecond) }, // the create task was at work
+	10: func(*replay) { pass(100 * time.Millisecond) }, // the create task was at work
 	13: (*replay).idle,
 	17: func(p *replay) {
 		p.idle()
@@ -58,7 +58,7 @@ var setUp = map[int]func(*replay){
 			p.t.Fatal(err)
 		}
 		p.c.SetGuest(9000, guest)
-		time.Sleep(11 * time.Second)
+		pass(11 * time.Second)
 		p.call("GET", "/cluster/resources", "")
 	},
 	49: func(p *replay) {
@@ -81,7 +81,7 @@ var setUp = map[int]func(*replay){
 	393: func(p *replay) { p.backup(140, 20) },
 	398: func(p *replay) {
 		// A second node was made up that could not be reached, with a VM that never sent figures.
-		time.Sleep(11 * time.Second)
+		pass(11 * time.Second)
 		p.call("GET", "/cluster/resources", "")
 		p.c.mu.Lock()
 		p.c.nodes = append(p.c.nodes, newNode(Node{Name: "pve2"}, 1))
@@ -103,10 +103,10 @@ var setUp = map[int]func(*replay){
 	427: (*replay).idle,
 	432: func(p *replay) { p.c.SetStorageFull("small", true) },
 	458: func(p *replay) { p.slowConfig(40 * time.Second) },
-	459: func(p *replay) { time.Sleep(15 * time.Second); p.slowConfig(0) },
+	459: func(p *replay) { pass(15 * time.Second); p.slowConfig(0) },
 	471: func(p *replay) {
 		p.upids["UPID:pve1:00003473:000413C7:6B04D3D7:qmshutdown:105:root@pam!test:"] = p.call("POST", "/nodes/pve1/qemu/105/status/shutdown", "")
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 	},
 	503: hold(105),
 	504: letGo,
@@ -123,7 +123,7 @@ func (p *replay) slowConfig(d time.Duration) {
 var meanwhile = map[int]func(*replay){
 	// The clone that the destroy waits for was interrupted.
 	21: func(p *replay) {
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		p.call("DELETE", p.path("/nodes/pve1/tasks/UPID:pve1:000008A5:00028172:6B04CFD1:qmclone:9000:root@pam!test:"), "")
 	},
 }

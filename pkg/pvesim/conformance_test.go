@@ -92,7 +92,7 @@ func (p *replay) send(r record) reply {
 	}
 	body := io.Reader(http.NoBody)
 	target := "http://sim/api2/json" + path
-	if r.Method == "GET" || r.Method == "DELETE" {
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
 		if encoded := values.Encode(); encoded != "" {
 			query = encoded
 		}
@@ -142,7 +142,7 @@ func (p *replay) finish(upid string) TaskState {
 				return task
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		pass(10 * time.Millisecond)
 	}
 }
 
@@ -315,7 +315,7 @@ func (p *replay) line(i int, r record) string {
 	}
 	got := p.send(asked)
 	p.note(r, got)
-	time.Sleep(time.Millisecond)
+	pass(time.Millisecond)
 	if f := meanwhile[i]; f != nil {
 		f(p)
 	}
@@ -328,15 +328,15 @@ func (p *replay) line(i int, r record) string {
 	return p.tasks(r)
 }
 
-// comparable are the answers whose values do not hang on the machine or the time.
-var comparable = regexp.MustCompile(`/(config|pending|rules|options|nextid|cloudinit|dump|ipset/.*|feature|PVEVM.*|acl|version|permissions)$`)
+// steady are the answers whose values do not hang on the machine or the time.
+var steady = regexp.MustCompile(`/(config|pending|rules|options|nextid|cloudinit|dump|ipset/.*|feature|PVEVM.*|acl|version|permissions)$`)
 
 // volatile are the parts of values that are made up anew each time.
 var volatile = regexp.MustCompile(`BC(:[0-9A-F]{2}){5}|bc(:[0-9a-f]{2}){5}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{40}\b|ctime=\d+|\$5\$[^\\]*`)
 
 // compareValues compares the whole answer, without what is made up. Lists are taken as sets.
 func compareValues(r record, got reply) string {
-	if r.Method != "GET" || r.Code != 200 || !comparable.MatchString(r.Path) {
+	if r.Method != http.MethodGet || r.Code != 200 || !steady.MatchString(r.Path) {
 		return ""
 	}
 	if a, b := plain(got.body), plain(r.Body); a != b {

@@ -139,13 +139,14 @@ func (q *call) volumeOf() (s *storage, volid string, v *volume, err error) {
 }
 
 // ghost is a volume that is not there, so that rights on it can be checked and its removal logged.
+// Where its name tells no VM, it belongs to VM 0.
 func ghost(s *storage, node, volid string) *volume {
 	v := &volume{storage: s, node: node, name: strings.TrimPrefix(volid, s.Name+":"), content: "images"}
 	if strings.HasPrefix(v.name, "backup/") {
 		v.content = "backup"
-		fmt.Sscanf(v.name, "backup/vzdump-qemu-%d-", &v.vmid)
+		_, _ = fmt.Sscanf(v.name, "backup/vzdump-qemu-%d-", &v.vmid)
 	} else {
-		fmt.Sscanf(v.name, "%d/", &v.vmid)
+		_, _ = fmt.Sscanf(v.name, "%d/", &v.vmid)
 	}
 	return v
 }
@@ -212,11 +213,12 @@ func (q *call) contentDelete() (any, error) {
 	id := fmt.Sprintf("%d@%s", v.vmid, s.Name)
 	return q.fork("imgdel", id, func(t *task) *job {
 		return &job{steps: once(q.c.cfg.Durations.DeleteVolume, func() error {
-			if q.c.volume(volid, q.node) == nil {
+			switch {
+			case q.c.volume(volid, q.node) == nil:
 				t.log("disk image '%s' does not exist", v.file())
-			} else if v.content == "images" && q.c.hasClones(v) {
+			case v.content == "images" && q.c.hasClones(v):
 				return fail("base volume '%s' is still in use by linked clones", v.name)
-			} else {
+			default:
 				q.c.free(v)
 			}
 			t.log("Removed volume '%s'", volid)

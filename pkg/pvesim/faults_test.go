@@ -107,7 +107,7 @@ func TestFiguresLag(t *testing.T) {
 			}
 			return "missing"
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := figures(); got != "stopped Copy-of-VM-tmpl" {
 			t.Error(got)
 		}
@@ -119,7 +119,7 @@ func TestFiguresLag(t *testing.T) {
 		if got := figures(); got != "stopped Copy-of-VM-tmpl" {
 			t.Errorf("a re-used VMID shows %q at first", got)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := figures(); !strings.HasSuffix(got, "second") {
 			t.Error(got)
 		}

@@ -1,9 +1,6 @@
 package pvesim
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"net/netip"
 	"strconv"
@@ -69,26 +66,6 @@ func checkDigest(sent, have string) error {
 		return errChanged
 	}
 	return nil
-}
-
-// digestOf is the SHA-1 over sorted "key:value" lines.
-func digestOf(m map[string]string) string {
-	h := sha1.New()
-	for _, k := range sortedKeys(m) {
-		fmt.Fprintf(h, "%s:%s\n", k, m[k])
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// digestOfAll is one digest for a list.
-func digestOfAll(list []map[string]string) string {
-	h := sha1.New()
-	for _, m := range list {
-		for _, k := range sortedKeys(m) {
-			fmt.Fprintf(h, "%s:%s\n", k, m[k])
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func (q *call) firewallIndex() (any, error) {

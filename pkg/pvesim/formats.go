@@ -147,7 +147,7 @@ func isCPU(_, v string) (string, error) {
 	typ := strings.TrimPrefix(first, "cputype=")
 	if !strings.Contains(first, "=") || typ != first {
 		if !contains(cpuTypes, typ) && !strings.HasPrefix(typ, "custom-") {
-			return "", fmt.Errorf("Built-in cputype '%s' is not defined (missing 'custom-' prefix?)", typ)
+			return "", fmt.Errorf("Built-in cputype '%s' is not defined (missing 'custom-' prefix?)", typ) //nolint:staticcheck // ST1005: Proxmox VE's own words
 		}
 	}
 	return v, nil

@@ -215,21 +215,21 @@ func (q *call) shutdownFailed(t *task, v *vm) error {
 }
 
 // running checks that a VM runs, for the commands that need it.
-func (q *call) running() (*vm, error) {
+func (q *call) running() error {
 	v, err := q.vmOf()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !v.running {
-		return nil, fail("VM %d not running", v.id)
+		return fail("VM %d not running", v.id)
 	}
-	return v, nil
+	return nil
 }
 
 func (q *call) nothing(*task, *vm) error { return nil }
 
 func (q *call) vmReset() (any, error) {
-	if _, err := q.running(); err != nil {
+	if err := q.running(); err != nil {
 		return nil, err
 	}
 	return q.powerTask("qmreset", 0, q.nothing, func(_ *task, v *vm) error {
@@ -239,7 +239,7 @@ func (q *call) vmReset() (any, error) {
 }
 
 func (q *call) vmSuspend() (any, error) {
-	if _, err := q.running(); err != nil {
+	if err := q.running(); err != nil {
 		return nil, err
 	}
 	typ := "qmpause"

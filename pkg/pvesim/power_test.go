@@ -75,7 +75,7 @@ func TestAgentAnswersWhenTheGuestIsUp(t *testing.T) {
 		s.SetGuest(101, Guest{AgentAfter: 30 * time.Second})
 		s.ends("POST", status101+"start", "", "OK")
 		s.refused("POST", ping, "", 500, "QEMU guest agent is not running")
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		s.data("POST", ping, "")
 		pid := s.data("POST", "/nodes/pve1/qemu/101/agent/exec", "command=cloud-init").(map[string]any)["pid"]
 		out := s.json("GET", "/nodes/pve1/qemu/101/agent/exec-status?pid="+itoa(int(pid.(float64))), "")

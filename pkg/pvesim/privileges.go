@@ -70,7 +70,7 @@ func (u *update) checkRights(v *vm) error {
 		if u.creates() {
 			break
 		}
-		if err := u.q.need(path, u.privilege(v, k)); err != nil {
+		if err := u.q.need(path, u.privilege(k)); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (u *update) checkRights(v *vm) error {
 // creates reports whether the change is a new VM; its right is VM.Allocate.
 func (u *update) creates() bool { return u.q.c.vms[u.q.vmid()] == nil }
 
-func (u *update) privilege(v *vm, k string) string {
+func (u *update) privilege(k string) string {
 	if isCloudinit(k) {
 		return "VM.Config.Cloudinit|VM.Config.Network"
 	}

@@ -65,14 +65,14 @@ func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, er
 // Close stops listening, drops all connections and the calls on them, and waits for their goroutines.
 // The cluster and its tasks go on.
 func (s *Server) Close() {
-	s.listener.Close()
+	_ = s.listener.Close() // an error changes nothing: it is no longer used
 	s.cancel()
 	s.mu.Lock()
 	conns := s.conns
 	s.conns = nil
 	s.mu.Unlock()
 	for conn := range conns {
-		conn.Close()
+		_ = conn.Close() // as above
 	}
 	s.wg.Wait()
 }
@@ -87,7 +87,7 @@ func (s *Server) accept() {
 		s.mu.Lock()
 		if s.conns == nil {
 			s.mu.Unlock()
-			conn.Close()
+			_ = conn.Close() // nothing was said on it yet
 			return
 		}
 		s.conns[conn] = true
@@ -104,7 +104,7 @@ const maxHeader = 64 << 10
 func (s *Server) serve(conn net.Conn) {
 	defer s.wg.Done()
 	defer func() {
-		conn.Close()
+		_ = conn.Close() // the answers were flushed
 		s.mu.Lock()
 		delete(s.conns, conn)
 		s.mu.Unlock()
@@ -116,12 +116,12 @@ func (s *Server) serve(conn net.Conn) {
 		r, err := http.ReadRequest(in)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !isNetError(err) {
-				io.WriteString(conn, "HTTP/1.1 400 bad request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+				fmt.Fprint(conn, "HTTP/1.1 400 bad request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 			}
 			return
 		}
 		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+			fmt.Fprint(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
 		a := s.cluster.answer(r.WithContext(s.ctx))
 		if a.drop {
@@ -148,9 +148,9 @@ func (a answer) write(w *bufio.Writer, method string, keep bool) error {
 	if err := h.Write(w); err != nil {
 		return err
 	}
-	io.WriteString(w, "\r\n")
+	fmt.Fprint(w, "\r\n")
 	if method != http.MethodHead {
-		w.Write(a.body)
+		_, _ = w.Write(a.body) // Flush tells
 	}
 	return w.Flush()
 }

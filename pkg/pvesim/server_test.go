@@ -3,6 +3,7 @@ package pvesim
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,13 +91,13 @@ func TestServerDropsConnections(t *testing.T) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	post := func() error {
-		r, _ := http.NewRequest("POST", "http://"+addr+"/api2/json/pools", strings.NewReader("poolid=p1"))
+		r, _ := http.NewRequest(http.MethodPost, "http://"+addr+"/api2/json/pools", strings.NewReader("poolid=p1"))
 		r.Header.Set("Authorization", strings.TrimSpace(strings.TrimPrefix(auth, "Authorization: ")))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		resp, err := transport.RoundTrip(r)
 		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode != 500 {
+			defer resp.Body.Close()
+			if resp.StatusCode != http.StatusInternalServerError {
 				t.Errorf("status %s", resp.Status)
 			}
 		}
@@ -143,12 +144,12 @@ func TestHandlerSendsTheReasonToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
 	if resp.Status != "401 No ticket" {
 		t.Error(resp.Status)
 	}
 	w := httptest.NewRecorder()
-	c.ServeHTTP(w, httptest.NewRequest("GET", "/api2/json/version", nil))
+	c.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api2/json/version", nil))
 	if w.Code != 401 || w.Body.Len() != 0 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -184,9 +185,9 @@ func TestRoundTripEndsWithItsContext(t *testing.T) {
 		s.AddFault(Fault{Kind: Slow, Delay: time.Hour})
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 		defer cancel()
-		r, _ := http.NewRequestWithContext(ctx, "GET", "http://sim/api2/json/version", nil)
+		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://sim/api2/json/version", nil)
 		r.Header.Set("Authorization", "PVEAPIToken="+s.token)
-		if _, err := s.RoundTrip(r); err != context.DeadlineExceeded {
+		if _, err := s.RoundTrip(r); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 		s.Close()

@@ -42,6 +42,9 @@ func inTime(t *testing.T, d Durations, f func(*sim)) {
 	})
 }
 
+// pass lets time go by, inside of inTime or the like.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the clock of testing/synctest moves when everybody waits
+
 // do sends a request; params are key=value separated by "&", not encoded.
 func (s *sim) do(method, path, params string) reply {
 	values := url.Values{}
@@ -115,7 +118,7 @@ func (s *sim) task(upid string) TaskState {
 // ended waits for a task and returns its exit status.
 func (s *sim) ended(upid string) string {
 	for s.task(upid).Running {
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 	}
 	return s.task(upid).ExitStatus
 }

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -73,7 +74,7 @@ func (c *Cluster) endTask(t *task, err error) {
 
 // taskText is an error's text as Perl would print it in a task.
 func taskText(err error) string {
-	e, ok := err.(*apiError)
+	e, ok := errors.AsType[*apiError](err)
 	if !ok || len(e.errors) == 0 {
 		return err.Error()
 	}

@@ -1,8 +1,6 @@
 package pvesim
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"strconv"
@@ -78,10 +76,7 @@ func (v *vm) merged() map[string]string {
 }
 
 // digest is the SHA-1 of the configuration file.
-func (v *vm) digest() string {
-	sum := sha1.Sum([]byte(v.file()))
-	return hex.EncodeToString(sum[:])
-}
+func (v *vm) digest() string { return sha1Hex(v.file()) }
 
 // file is the configuration as the file that Proxmox VE keeps.
 func (v *vm) file() string {
