@@ -48,7 +48,7 @@ func freePorts(t *testing.T, n int) (ports []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() //nolint:errcheck // it was only opened to learn its port
+		defer l.Close() // it was only opened to learn its port
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports

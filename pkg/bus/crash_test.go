@@ -88,7 +88,7 @@ func (c *crasher) live(t *testing.T, stop context.Context, connect func() *Bus) 
 		close(killed)
 	})
 	c.mu.Unlock()
-	p := runWorkers(t, b, c.work)
+	p := runWorkers(t, b, c.work) //nolint:contextcheck // p.stop ends them, also when they are killed
 	select {
 	case <-killed:
 	case <-stop.Done():
