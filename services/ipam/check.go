@@ -155,23 +155,30 @@ func parseGateway(text string, prefix netip.Prefix) (netip.Addr, error) {
 }
 
 func parseExclude(text string, prefix netip.Prefix) (span, error) {
-	s := span{}
-	if cidr, err := netip.ParsePrefix(text); err == nil {
-		if cidr, err = parsePrefix("range", text); err != nil {
-			return span{}, err
-		}
-		s = prefixSpan(cidr)
-	} else {
-		addr, err := netip.ParseAddr(text)
-		if err != nil || addr.Zone() != "" {
-			return span{}, fmt.Errorf("%q is neither an address nor a CIDR range", text)
-		}
-		s = span{addr, addr}
+	s, err := parseRange(text)
+	if err != nil {
+		return span{}, err
 	}
 	if !s.overlaps(prefixSpan(prefix)) {
 		return span{}, fmt.Errorf("%s is outside of prefix %s", text, prefix)
 	}
 	return s, nil
+}
+
+// parseRange reads a network in CIDR form or one address.
+func parseRange(text string) (span, error) {
+	if _, err := netip.ParsePrefix(text); err == nil {
+		cidr, err := parsePrefix("range", text)
+		if err != nil {
+			return span{}, err
+		}
+		return prefixSpan(cidr), nil
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" {
+		return span{}, fmt.Errorf("%q is neither an address nor a CIDR range", text)
+	}
+	return span{addr, addr}, nil
 }
 
 // reserved are the addresses of a network that no machine may have: network and broadcast of IPv4

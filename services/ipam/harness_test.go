@@ -42,7 +42,7 @@ func startRedis(t testing.TB) *redis.Options {
 	if err != nil {
 		t.Skip("redis-server is not installed")
 	}
-	dir, err := os.MkdirTemp("", "ipam") // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "ipam") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func (b *build) held(ctx context.Context, item bus.Item) error {
 	_, addr, err := parseKey(item.Key)
 	if err != nil {
 		b.index.log.Error("the bucket of addresses has a foreign key; left alone", "key", item.Key)
-		return nil
+		return nil //nolint:nilerr // what is not ours stops nothing
 	}
 	n, ok := b.pool.number(addr)
 	if !ok {
