@@ -30,7 +30,7 @@ func redisOptions(t testing.TB) *redis.Options {
 	if err != nil {
 		return &redis.Options{Addr: miniredis.RunT(t).Addr()}
 	}
-	dir, err := os.MkdirTemp("", "rig") // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "rig") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the test is over
 	socket := filepath.Join(dir, "redis")

@@ -263,8 +263,8 @@ func (r *Rig) clusters(edge Edge) map[string]*pve.Client {
 
 // The token that the default simulator knows.
 const (
-	TokenID     = "vmline@pve!prov"
-	TokenSecret = "00000000-0000-4000-8000-000000000001" //nolint:gosec // G101: the simulator's public example
+	TokenID     = "vmline@pve!prov" //nolint:gosec // G101: the simulator's public example
+	TokenSecret = "00000000-0000-4000-8000-000000000001"
 )
 
 // Order sends the command to create, as the gateway does, and returns its id.
