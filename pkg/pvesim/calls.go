@@ -93,10 +93,8 @@ func (c *Cluster) answer(r *http.Request) answer {
 	body, bodyErr := readBody(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	path, isAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
-	if path == "" {
-		path = "/"
-	}
+	parts, isAPI := splitPath(r.URL)
+	path := "/" + strings.Join(parts, "/")
 	if c.down || c.closed() {
 		return answer{drop: true}
 	}
@@ -104,7 +102,7 @@ func (c *Cluster) answer(r *http.Request) answer {
 		return errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
 	}
 	q := &call{c: c, p: params{}, gone: r.Context().Done()}
-	result, err := q.serve(r, path, body, bodyErr)
+	result, err := q.serve(r, parts, body, bodyErr)
 	a := answer{drop: true}
 	if !errors.Is(err, errDropped) && !c.closed() {
 		a = encode(result, err)
@@ -114,7 +112,7 @@ func (c *Cluster) answer(r *http.Request) answer {
 }
 
 // serve finds the handler of a request and does all that comes before it.
-func (q *call) serve(r *http.Request, path string, body []byte, bodyErr error) (any, error) {
+func (q *call) serve(r *http.Request, parts []string, body []byte, bodyErr error) (any, error) {
 	c := q.c
 	if !contains(knownMethods, r.Method) {
 		return nil, &apiError{code: 501, reason: "method '" + r.Method + "' not available", exact: true}
@@ -122,13 +120,13 @@ func (q *call) serve(r *http.Request, path string, body []byte, bodyErr error) (
 	if r.Method == http.MethodDelete && len(body) > 0 {
 		return nil, &apiError{code: 501, reason: "Unexpected content for method 'DELETE'", exact: true}
 	}
-	rt, vars := findRoute(r.Method, path)
+	rt, vars := findRoute(r.Method, parts)
 	if err := q.login(r, rt); err != nil {
 		q.pause(c.cfg.AuthDelay, nil)
 		return nil, err
 	}
 	if rt == nil {
-		return nil, &apiError{code: 501, reason: "Method '" + r.Method + " " + path + "' not implemented", exact: true}
+		return nil, &apiError{code: 501, reason: "Method '" + r.Method + " /" + strings.Join(parts, "/") + "' not implemented", exact: true}
 	}
 	q.vars = vars
 	sent, err := parseParams(r, body, bodyErr)
@@ -136,7 +134,7 @@ func (q *call) serve(r *http.Request, path string, body []byte, bodyErr error) (
 		return nil, err
 	}
 	q.p = sent.values
-	return q.withFaults(r.Method, path, func() (any, error) { return q.handle(rt, sent) })
+	return q.withFaults(r.Method, parts, func() (any, error) { return q.handle(rt, sent) })
 }
 
 var knownMethods = []string{"GET", "POST", "PUT", "DELETE"}

@@ -186,7 +186,8 @@ var notCopied = strings.Fields("template lock parent snaptime vmstate smbios1 vm
 func (cl *cloning) describe() error {
 	c, p := cl.q.c, cl.q.p
 	conf := map[string]string{"lock": "clone"}
-	for k, value := range cl.conf {
+	for _, k := range sortedKeys(cl.conf) { // in order, for the MAC addresses that a seed gives
+		value := cl.conf[k]
 		switch {
 		case contains(notCopied, k) || isUnused(k) || isDrive(k):
 		case isNIC(k):

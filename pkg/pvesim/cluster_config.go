@@ -133,7 +133,7 @@ func (cfg Config) withDefaults() Config {
 		}
 	}
 	if cfg.ACL == nil {
-		for who := range cfg.Tokens {
+		for _, who := range sortedKeys(cfg.Tokens) {
 			user, _ := splitToken(who)
 			cfg.ACL = append(cfg.ACL, ACL{Path: "/", Who: who, Role: "Administrator"}, ACL{Path: "/", Who: user, Role: "Administrator"})
 		}

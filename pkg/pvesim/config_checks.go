@@ -46,10 +46,10 @@ func (u *update) checkNames() error {
 			return badParam("delete", "you can't use '-%s' and -delete %s' at the same time", k, k)
 		}
 	}
-	for name, list := range map[string][]string{"delete": u.remove, "revert": u.revert} {
+	for i, list := range [][]string{u.remove, u.revert} {
 		for _, k := range list {
 			if _, ok := configFields[k]; !ok {
-				return badParam(name, "unknown option '%s'", k)
+				return badParam([]string{"delete", "revert"}[i], "unknown option '%s'", k)
 			}
 		}
 	}
@@ -58,7 +58,8 @@ func (u *update) checkNames() error {
 
 // normalise brings values into the form in which they are stored.
 func (u *update) normalise() error {
-	for k, value := range u.set {
+	for _, k := range sortedKeys(u.set) {
+		value := u.set[k]
 		switch {
 		case isDrive(k):
 			d, err := parseDrive(k, value)

@@ -73,19 +73,19 @@ func (c *Cluster) AddFault(f Fault) (remove func()) {
 func (f *Fault) is(k FaultKind) bool { return f != nil && f.Kind == k }
 
 // matches counts a call and reports whether the fault hits it.
-func (f *Fault) matches(method, path string) bool {
-	if f.Method != "" && f.Method != method || !pathMatches(f.Path, path) {
+func (f *Fault) matches(method string, parts []string) bool {
+	if f.Method != "" && f.Method != method || !pathMatches(f.Path, parts) {
 		return false
 	}
 	f.hits++
 	return f.hits > f.Skip && (f.Times == 0 || f.hits <= f.Skip+f.Times)
 }
 
-func pathMatches(pattern, path string) bool {
+func pathMatches(pattern string, have []string) bool {
 	if pattern == "" {
 		return true
 	}
-	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
+	want := strings.Split(strings.Trim(pattern, "/"), "/")
 	for i, w := range want {
 		if w == "**" && i == len(want)-1 {
 			return i < len(have)
@@ -98,9 +98,9 @@ func pathMatches(pattern, path string) bool {
 }
 
 // withFaults runs a handler with the fault that hits the call, if any.
-func (q *call) withFaults(method, path string, handle func() (any, error)) (any, error) {
+func (q *call) withFaults(method string, parts []string, handle func() (any, error)) (any, error) {
 	for _, f := range q.c.faults {
-		if f.matches(method, path) {
+		if f.matches(method, parts) {
 			copied := *f
 			q.fault = &copied
 			break

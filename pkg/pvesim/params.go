@@ -90,7 +90,8 @@ func parseParams(r *http.Request, body []byte, bodyErr error) (sentParams, error
 }
 
 func merge(sent, inBody sentParams) error {
-	for k, v := range inBody.values {
+	for _, k := range sortedKeys(inBody.values) {
+		v := inBody.values[k]
 		if have, ok := sent.values[k]; ok && have != v {
 			return badParam(k, "duplicate parameter (already defined in URI) with conflicting values!")
 		}

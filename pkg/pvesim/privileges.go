@@ -107,7 +107,7 @@ func (u *update) privilege(k string) string {
 
 // checkBridges checks the right to use the bridges of new and of changed cards.
 func (u *update) checkBridges(v *vm) error {
-	for k := range u.touched() {
+	for _, k := range sortedKeys(u.touched()) {
 		if !isNIC(k) {
 			continue
 		}

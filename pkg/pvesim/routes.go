@@ -1,6 +1,9 @@
 package pvesim
 
-import "strings"
+import (
+	"net/url"
+	"strings"
+)
 
 // route is one method of the API.
 type route struct {
@@ -174,7 +177,7 @@ func buildRoutes() []*route {
 	pathFields = parseSchema("node:node vmid:vmid storage:storage-id snapname:configid<40 pos:int(0..)")
 	table := []*route{}
 	for _, row := range routeRows() {
-		r := &route{method: row.method, path: row.path, perm: row.perm, handler: row.handler, parts: strings.Split(row.path, "/")}
+		r := &route{method: row.method, path: row.path, perm: row.perm, handler: row.handler, parts: strings.FieldsFunc(row.path, func(r rune) bool { return r == '/' })}
 		r.schema = parseSchema(row.params)
 		r.anywhere = row.path == fwPath
 		for _, p := range fromClusterFS {
@@ -200,10 +203,23 @@ func setRequires(table []*route) {
 	}
 }
 
+// splitPath splits a URL's path into its decoded parts, without the base of the API. A part may have a
+// slash in it that was sent as %2F; empty parts do not count.
+func splitPath(u *url.URL) (parts []string, isAPI bool) {
+	for _, part := range strings.Split(u.EscapedPath(), "/") {
+		if decoded, err := url.PathUnescape(part); err == nil && decoded != "" {
+			parts = append(parts, decoded)
+		}
+	}
+	if len(parts) < 2 || parts[0] != "api2" || parts[1] != "json" {
+		return nil, false
+	}
+	return parts[2:], true
+}
+
 // findRoute finds the route for a path, and the variables in it. A variable at the end called
 // {volume} takes the rest of the path.
-func findRoute(method, path string) (*route, map[string]string) {
-	parts := strings.Split(path, "/")
+func findRoute(method string, parts []string) (*route, map[string]string) {
 	for _, r := range routeTable {
 		if r.method != method {
 			continue
@@ -216,7 +232,7 @@ func findRoute(method, path string) (*route, map[string]string) {
 }
 
 func (r *route) match(parts []string) (map[string]string, bool) {
-	rest := r.parts[len(r.parts)-1] == "{volume}"
+	rest := strings.HasSuffix(r.path, "/{volume}")
 	if len(parts) < len(r.parts) || len(parts) > len(r.parts) && !rest {
 		return nil, false
 	}

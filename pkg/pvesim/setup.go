@@ -62,7 +62,8 @@ func (c *Cluster) addVM(spec VMSpec) error {
 			return err
 		}
 	}
-	for k, value := range spec.Config {
+	for _, k := range sortedKeys(spec.Config) { // in order, for the MAC addresses that a seed gives
+		value := spec.Config[k]
 		if value == "" {
 			delete(v.conf, k)
 			continue
