@@ -2,7 +2,6 @@ package provisioner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,9 +21,22 @@ import (
 var carriedByOneCall = []vmlinev1.Status{
 	vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH,
 	vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK,
-	vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE,
 	vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH,
 	vmlinev1.Status_STATUS_SET_NETWORK,
+}
+
+// carriedBy returns the steps that are done once the plan's call is made: also those about a size,
+// where the disk is large enough.
+func carriedBy(todo plan.Plan) []vmlinev1.Status {
+	carried := slices.Clone(carriedByOneCall)
+	_, system := todo.Grow[todo.SystemDisk]
+	if !system {
+		carried = append(carried, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE)
+	}
+	if others := len(todo.Grow); others == 0 || (system && others == 1) {
+		carried = append(carried, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE)
+	}
+	return carried
 }
 
 // configure makes the machine's configuration what the package says, in one call and one resize of
@@ -50,7 +62,8 @@ func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcom
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	fresh := t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM && ended != machine.PurposeConfigure
+	fresh := t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM && ended != machine.PurposeConfigure &&
+		t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING // one that runs has had its password
 	return p.converge(ctx, c, t, found, fresh)
 }
 
@@ -60,7 +73,7 @@ func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigge
 		return 0, err
 	}
 	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
-	if !todo.Empty() {
+	if len(todo.Change.Set) > 0 {
 		if err := stopped(t, todo); err != nil {
 			return 0, err
 		}
@@ -76,7 +89,7 @@ func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigge
 			return bus.Recorded, nil
 		}
 	}
-	t.VM.Carried = carriedByOneCall
+	t.VM.Carried = carriedBy(todo)
 	if nic, err := found.Config.Net("net0"); err == nil {
 		t.VM.Mac = nic.MAC
 	}
@@ -112,12 +125,11 @@ func (p *provisioner) plan(vm *vmlinev1.VM, found machine.Found, fresh bool) (pl
 		password = string(opened)
 	}
 	todo, err := plan.Make(found.Config, vm, password, fresh)
-	var no *plan.Impossible
-	if errors.As(err, &no) {
-		return plan.Plan{}, &bus.NeedsPerson{Cause: no.Reason, Kept: "Nothing was changed on the machine. " + kept, Next: "Correct the package or the template, then repeat the order.", Err: err}
-	}
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("plan the configuration of VM %d: %w", vm.GetVmid(), err)
+	if err != nil { // a plan is pure: the same configuration would fail again
+		return plan.Plan{}, &bus.NeedsPerson{
+			Cause: fmt.Sprintf("VM %d cannot be configured: %v", vm.GetVmid(), err), Err: err,
+			Kept: "Nothing was changed on the machine. " + kept, Next: "Correct the package or the template, then repeat the order.",
+		}
 	}
 	return todo, nil
 }
@@ -125,14 +137,11 @@ func (p *provisioner) plan(vm *vmlinev1.VM, found machine.Found, fresh bool) (pl
 // grow enlarges the first disk that is too small. On the first step the system disk's resize is
 // only started: the step that it belongs to waits for it.
 func (p *provisioner) grow(ctx context.Context, c *pve.Client, t *bus.Trigger, todo plan.Plan) (bus.Outcome, error) {
-	_, system := todo.Grow[todo.SystemDisk]
-	if !system {
-		t.VM.Carried = append(slices.Clone(t.VM.GetCarried()), vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE)
-	}
 	if len(todo.Grow) == 0 {
 		return bus.Done, nil
 	}
 	disk := slices.Sorted(maps.Keys(todo.Grow))[0]
+	_, system := todo.Grow[todo.SystemDisk]
 	if system {
 		disk = todo.SystemDisk
 	}

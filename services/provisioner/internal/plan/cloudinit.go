@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -8,9 +9,8 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, password string, fresh bool) {
+func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, password string, fresh bool) error {
 	ci := vm.GetPackage().GetCloudInit()
-	d.cloudInitDrive(systemDisk)
 	for key, value := range map[string]string{
 		"ciuser":       ci.GetUser(),
 		"ipconfig0":    ipconfig(vm.GetAddresses()),
@@ -27,27 +27,33 @@ func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, password string, f
 	if keys := strings.Join(ci.GetSshKeys(), "\n"); keys != "" && decodeKeys(d.cfg.Values["sshkeys"]) != keys {
 		d.set["sshkeys"] = encodeKeys(keys)
 	}
+	return d.cloudInitDrive(systemDisk)
 }
 
 // cloudInitDrive adds the drive that carries all this to the guest, where the template has none.
-func (d *draft) cloudInitDrive(systemDisk string) {
-	free := ""
-	for _, bus := range []string{"ide", "scsi", "sata"} {
-		for i := range slots[bus] {
-			key := bus + strconv.Itoa(i)
-			if drive, err := d.cfg.Disk(key); err == nil && drive.CloudInit() {
-				return
-			}
-			if free == "" && bus == "ide" && i >= 2 && !d.cfg.Has(key) {
-				free = key
-			}
+func (d *draft) cloudInitDrive(systemDisk string) error {
+	for key := range diskKeys() {
+		if drive, err := d.cfg.Disk(key); err == nil && drive.CloudInit() {
+			return nil
 		}
 	}
 	system, err := d.cfg.Disk(systemDisk)
-	if err != nil || free == "" {
-		return
+	if err != nil {
+		return fmt.Errorf("read the system disk: %w", err)
 	}
-	d.set[free] = system.Storage() + ":cloudinit"
+	anySlot := func(string) bool { return true } // it is never booted from
+	slot, ok := "ide2", d.free("ide2")           // where Proxmox's own documentation puts it
+	if !ok {
+		slot, ok = d.freeSlot("ide", anySlot)
+	}
+	if !ok {
+		slot, ok = d.freeSlot(busOf(systemDisk), anySlot)
+	}
+	if !ok {
+		return &Impossible{"the machine has no free slot for a cloud-init drive, and its template has none"}
+	}
+	d.set[slot] = system.Storage() + ":cloudinit"
+	return nil
 }
 
 // ipconfig gives the first address of each family to the first card. Proxmox takes no more; further

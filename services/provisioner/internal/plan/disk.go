@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +16,24 @@ import (
 // repeated call would otherwise make a second one. The guest sees it as the disk's serial number.
 const additionalSerial = "vmline-additional"
 
-// slots is how many disks a bus takes on Proxmox.
-var slots = map[string]int{"scsi": 31, "virtio": 16, "sata": 6, "ide": 4}
+// slots is how many disks each bus takes on Proxmox (PVE::QemuServer::Drive).
+var slots = []struct {
+	bus   string
+	count int
+}{{"ide", 4}, {"scsi", 31}, {"virtio", 16}, {"sata", 6}}
+
+// diskKeys are the keys of every disk that a configuration can have.
+func diskKeys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, s := range slots {
+			for i := range s.count {
+				if !yield(s.bus + strconv.Itoa(i)) {
+					return
+				}
+			}
+		}
+	}
+}
 
 func (d *draft) systemDisk(p *Plan, want *vmlinev1.Disk) error {
 	drive, err := d.cfg.Disk(p.SystemDisk)
@@ -33,55 +51,66 @@ func (d *draft) additionalDisk(p *Plan, want *vmlinev1.Disk) error {
 	if want.GetSizeGb() == 0 {
 		return nil
 	}
-	key, drive, err := d.findAdditional()
+	key, drive, err := d.findAdditional(p.SystemDisk)
 	if err != nil {
 		return err
 	}
 	if key != "" {
-		p.AdditionalDisk = key
 		d.limits(key, drive, want)
 		return grow(p, key, drive, want.GetSizeGb())
 	}
-	slot, err := d.freeSlot(p.SystemDisk)
-	if err != nil {
-		return err
+	slot, ok := d.freeSlot(busOf(p.SystemDisk), d.notBootedFrom)
+	if !ok {
+		return &Impossible{fmt.Sprintf("the machine has no free %s slot for the additional disk", busOf(p.SystemDisk))}
 	}
 	made := pve.Drive{Volume: fmt.Sprintf("%s:%d", want.GetStorage(), want.GetSizeGb())}
 	made.Options.Set("serial", additionalSerial)
 	setLimits(&made.Options, want)
-	p.AdditionalDisk = slot
 	d.set[slot] = made.String()
 	return nil
 }
 
-func (d *draft) findAdditional() (string, pve.Drive, error) {
-	for bus, count := range slots {
-		for i := range count {
-			key := bus + strconv.Itoa(i)
-			if !strings.Contains(d.cfg.Values[key], additionalSerial) {
-				continue
-			}
-			drive, err := d.cfg.Disk(key)
-			if err != nil {
-				return "", pve.Drive{}, fmt.Errorf("read the additional disk: %w", err)
-			}
-			if serial, _ := drive.Options.Get("serial"); serial == additionalSerial {
-				return key, drive, nil
-			}
+func (d *draft) findAdditional(systemDisk string) (string, pve.Drive, error) {
+	for key := range diskKeys() {
+		if key == systemDisk || !strings.Contains(d.cfg.Values[key], additionalSerial) {
+			continue
+		}
+		drive, err := d.cfg.Disk(key)
+		if err != nil {
+			return "", pve.Drive{}, fmt.Errorf("read the additional disk: %w", err)
+		}
+		if serial, _ := drive.Options.Get("serial"); serial == additionalSerial {
+			return key, drive, nil
 		}
 	}
 	return "", pve.Drive{}, nil
 }
 
-// freeSlot takes the lowest free slot on the bus of the system disk.
-func (d *draft) freeSlot(systemDisk string) (string, error) {
-	bus := strings.TrimRight(systemDisk, "0123456789")
-	for i := range slots[bus] {
-		if key := bus + strconv.Itoa(i); !d.cfg.Has(key) {
-			return key, nil
+// busOf is the bus of a disk's key: scsi of scsi0.
+func busOf(key string) string { return strings.TrimRight(key, "0123456789") }
+
+// freeSlot returns the lowest free slot of a bus that will do.
+func (d *draft) freeSlot(bus string, willDo func(key string) bool) (string, bool) {
+	for key := range diskKeys() {
+		if busOf(key) == bus && d.free(key) && willDo(key) {
+			return key, true
 		}
 	}
-	return "", &Impossible{fmt.Sprintf("the machine has no free %s slot for the additional disk", bus)}
+	return "", false
+}
+
+// notBootedFrom says that the machine would still boot from its system disk with a disk under key. A
+// boot order may name a disk that does not exist yet, and without one the lowest slot is booted from.
+func (d *draft) notBootedFrom(key string) bool {
+	with := pve.VMConfig{Values: maps.Clone(d.cfg.Values)}
+	with.Values[key] = "new:1"
+	return with.SystemDisk() == d.cfg.SystemDisk()
+}
+
+// free says that neither the configuration nor this change uses a key.
+func (d *draft) free(key string) bool {
+	_, taken := d.set[key]
+	return !taken && !d.cfg.Has(key)
 }
 
 // limits rewrites a disk with every option that it had, because Proxmox drops what is left out.

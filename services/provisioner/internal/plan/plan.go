@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,23 +26,18 @@ func (e *Impossible) Error() string { return e.Reason }
 
 // Plan is what is missing.
 type Plan struct {
-	// Change is one configuration call; it may be empty.
+	// Change is one configuration call; there is none to make where it sets nothing.
 	Change pve.Change
 	// Grow are the disks that are too small, with their size in GB.
 	Grow map[string]int64
-	// SystemDisk and AdditionalDisk are the configuration's keys, such as scsi0.
-	SystemDisk     string
-	AdditionalDisk string
+	// SystemDisk is the configuration's key of the disk that the VM boots from, such as scsi0.
+	SystemDisk string
 }
-
-// Empty says that the configuration is what the package says.
-func (p Plan) Empty() bool { return len(p.Change.Set) == 0 && len(p.Change.Delete) == 0 }
 
 // draft collects the changes against one configuration.
 type draft struct {
 	cfg pve.VMConfig
 	set map[string]string
-	del []string
 }
 
 func (d *draft) want(key, value string) {
@@ -70,8 +66,10 @@ func Make(cfg pve.VMConfig, vm *vmlinev1.VM, password string, fresh bool) (Plan,
 	if err := d.network(vm.GetPackage()); err != nil {
 		return Plan{}, err
 	}
-	d.cloudInit(p.SystemDisk, vm, password, fresh)
-	p.Change = pve.Change{Set: d.set, Delete: d.del, Digest: cfg.Digest}
+	if err := d.cloudInit(p.SystemDisk, vm, password, fresh); err != nil {
+		return Plan{}, err
+	}
+	p.Change = pve.Change{Set: d.set, Digest: cfg.Digest}
 	return p, nil
 }
 
@@ -115,6 +113,9 @@ func (d *draft) cpuType(model string) {
 	d.set["cpu"] = model + rest
 }
 
+// defaultModel is the card of a package that names none.
+const defaultModel = "virtio"
+
 // network sets bridge, VLAN, rate and firewall of net0 and keeps its MAC: without the MAC Proxmox
 // would give the card a new one.
 func (d *draft) network(pkg *vmlinev1.Package) error {
@@ -122,7 +123,7 @@ func (d *draft) network(pkg *vmlinev1.Package) error {
 	if net.GetBridge() == "" {
 		return nil
 	}
-	nic := pve.NIC{Model: "virtio"}
+	nic := pve.NIC{Model: defaultModel}
 	if d.cfg.Has("net0") {
 		var err error
 		if nic, err = d.cfg.Net("net0"); err != nil {
@@ -130,9 +131,7 @@ func (d *draft) network(pkg *vmlinev1.Package) error {
 		}
 	}
 	before := nic.String()
-	if net.GetModel() != "" {
-		nic.Model = net.GetModel()
-	}
+	nic.Model = cmp.Or(net.GetModel(), defaultModel)
 	nic.Options = slices.Clone(nic.Options)
 	nic.Options.Set("bridge", net.GetBridge())
 	setOrDrop(&nic.Options, "tag", uintText(net.GetVlan()))
@@ -168,7 +167,5 @@ func rateText(v float64) string {
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
-// Keys returns the names of everything that a plan changes, for notes and errors.
-func (p Plan) Keys() []string {
-	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(p.Change.Set)), p.Change.Delete...)))
-}
+// Keys are the names of the settings that the plan changes, sorted.
+func (p Plan) Keys() []string { return slices.Sorted(maps.Keys(p.Change.Set)) }
