@@ -51,10 +51,10 @@ type ticketInfo struct {
 	until      time.Time
 }
 
-func newAccess(cfg Config) access {
+func newAccess(cfg Config, r release) access {
 	a := access{users: map[string]*user{"root@pam": {}}, tokens: map[string]*token{}, roles: map[string][]string{}, acl: cfg.ACL, tickets: map[string]ticketInfo{}}
 	for name, privs := range builtinRoles {
-		a.roles[name] = privs
+		a.roles[name] = r.known(privs)
 	}
 	for name, privs := range cfg.Roles {
 		a.roles[name] = privs
@@ -185,6 +185,7 @@ func (q *call) permitClone() error {
 
 // need demands one of the privileges ("A|B") on a path.
 func (q *call) need(path, privs string) error {
+	privs = q.c.release.needed(privs)
 	if q.may(path, privs) {
 		return nil
 	}
@@ -193,7 +194,7 @@ func (q *call) need(path, privs string) error {
 
 // may reports whether the caller has one of the privileges on a path.
 func (q *call) may(path, privs string) bool {
-	for _, p := range strings.Split(privs, "|") {
+	for _, p := range strings.Split(q.c.release.needed(privs), "|") {
 		if q.c.allowed(q.who, path, p) {
 			return true
 		}

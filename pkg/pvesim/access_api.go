@@ -174,7 +174,7 @@ func (q *call) permissions() (any, error) {
 	}
 	for path, propagate := range paths {
 		o := object{}
-		for _, priv := range allPrivileges {
+		for _, priv := range q.c.release.privileges() {
 			if q.may(path, priv) {
 				o[priv] = propagate
 			}

@@ -99,13 +99,13 @@ func (c *Cluster) answer(r *http.Request) answer {
 		return answer{drop: true}
 	}
 	if !isAPI {
-		return errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
+		return c.release.errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
 	}
 	q := &call{c: c, p: params{}, gone: r.Context().Done()}
 	result, err := q.serve(r, parts, body, bodyErr)
 	a := answer{drop: true}
 	if !errors.Is(err, errDropped) && !c.closed() {
-		a = encode(result, err)
+		a = c.release.encode(result, err)
 	}
 	c.record(r, path, q, a)
 	return a
@@ -151,6 +151,9 @@ func (q *call) handle(rt *route, sent sentParams) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := q.c.release.check(p); err != nil {
+		return nil, err
+	}
 	q.p = p
 	if p.bool("skiplock") && !q.who.isRoot() {
 		return nil, badParam("skiplock", "Only root may use this option.")
@@ -186,13 +189,13 @@ func (q *call) reachNode(rt *route) error {
 }
 
 // encode turns a handler's result into an answer.
-func encode(result any, err error) answer {
+func (r release) encode(result any, err error) answer {
 	if err != nil {
 		e, ok := errors.AsType[*apiError](err)
 		if !ok {
 			e = &apiError{code: 500, reason: err.Error()}
 		}
-		return errorAnswer(e)
+		return r.errorAnswer(e)
 	}
 	if text, ok := result.(rawText); ok {
 		return answer{code: 200, reason: "OK", header: headers("text/plain"), body: []byte(text)}
@@ -207,7 +210,7 @@ func encode(result any, err error) answer {
 	return jsonAnswer(200, "OK", o)
 }
 
-func errorAnswer(e *apiError) answer {
+func (r release) errorAnswer(e *apiError) answer {
 	if e.empty {
 		return answer{code: e.code, reason: e.reason, header: headers("")}
 	}
@@ -215,7 +218,10 @@ func errorAnswer(e *apiError) answer {
 	if !e.exact {
 		message += "\n"
 	}
-	o := object{"data": nil, "message": message}
+	o := object{"data": nil}
+	if r.messages {
+		o["message"] = message
+	}
 	if e.errors != nil {
 		o["errors"] = e.errors
 	}

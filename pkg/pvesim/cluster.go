@@ -3,13 +3,15 @@ package pvesim
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Cluster is a simulated cluster. All its methods may be used at the same time.
 type Cluster struct {
-	cfg Config
+	cfg     Config
+	release release
 
 	// mu guards everything below. Handlers and task steps run with it held; only waiting releases it.
 	mu      sync.Mutex
@@ -49,6 +51,7 @@ func New(cfg Config) *Cluster {
 	cfg = cfg.withDefaults()
 	c := &Cluster{
 		cfg:       cfg,
+		release:   releases[cfg.PVE],
 		rnd:       rand.New(rand.NewPCG(cfg.Seed, 0x70766573696d)),
 		boot:      cfg.Now().Add(-time.Hour),
 		closing:   make(chan struct{}),
@@ -62,6 +65,9 @@ func New(cfg Config) *Cluster {
 		pids:      1000,
 		stats:     stats{at: cfg.Now()},
 	}
+	if c.release.version == "" {
+		panic(fmt.Sprintf("pvesim: no release %q of Proxmox VE; there are %s", cfg.PVE, strings.Join(Releases(), ", ")))
+	}
 	for i, n := range cfg.Nodes {
 		c.nodes = append(c.nodes, newNode(n, i))
 	}
@@ -71,7 +77,7 @@ func New(cfg Config) *Cluster {
 	for _, p := range cfg.Pools {
 		c.pools[p] = newPool(p, "")
 	}
-	c.access = newAccess(cfg)
+	c.access = newAccess(cfg, c.release)
 	for _, t := range cfg.Templates {
 		if err := c.addTemplate(t); err != nil {
 			panic(fmt.Sprintf("pvesim: template %d: %v", t.VMID, err))

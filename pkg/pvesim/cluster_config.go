@@ -10,6 +10,9 @@ type Config struct {
 	// It must not run f before it has returned. Work in steps sets the timer of a step when the one
 	// before has fired, so a clock moved by hand should go from timer to timer.
 	After func(d time.Duration, f func()) (stop func())
+	// PVE is the release of Proxmox VE: "9" (the default), "8.4", "8" (8.2, whose errors have no
+	// message in their body) or "8.0" (which also resizes disks without a task).
+	PVE string
 	// Seed makes MAC addresses, UUIDs and tokens repeatable.
 	Seed uint64
 
@@ -131,6 +134,9 @@ func (cfg Config) withDefaults() Config {
 			t := time.AfterFunc(d, f)
 			return func() { t.Stop() }
 		}
+	}
+	if cfg.PVE == "" {
+		cfg.PVE = "9"
 	}
 	if cfg.ACL == nil {
 		for _, who := range sortedKeys(cfg.Tokens) {

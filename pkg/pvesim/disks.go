@@ -8,11 +8,18 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// resize changes a disk's size, absolute or by a plus. Nearly all checks are in the task.
+// resize changes a disk's size, absolute or by a plus. Nearly all checks are in the task, where there
+// is one.
 func (q *call) resize() (any, error) {
-	return q.fork("resize", q.vars["vmid"], func(t *task) *job {
+	work := func(t *task) *job {
 		return &job{locks: lockVM(q.vmid()), steps: once(q.c.cfg.Durations.Resize, func() error { return q.resizeDisk(t) })}
-	}), nil
+	}
+	if !q.c.release.resizeTask {
+		j := work(&task{})
+		q.breakJob(j)
+		return nil, q.wait(j)
+	}
+	return q.fork("resize", q.vars["vmid"], work), nil
 }
 
 func (q *call) resizeDisk(t *task) error {

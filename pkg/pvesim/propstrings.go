@@ -32,7 +32,7 @@ func (ps propString) parse(name, v string) (map[string]string, error) {
 		seen[key] = true
 		f, known := ps.fields[key]
 		if !known || key == "" {
-			bad = append(bad, fmt.Sprintf("%s.%s: property is not defined in schema and the schema does not allow additional properties", name, key))
+			bad = append(bad, fmt.Sprintf("%s.%s: %s", name, key, undefinedProperty))
 			continue
 		}
 		normal, text := f.check(key, value, "")

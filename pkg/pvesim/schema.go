@@ -95,6 +95,9 @@ func parseField(typ string) field {
 	return f
 }
 
+// undefinedProperty is the text for a parameter that a method does not have.
+const undefinedProperty = "property is not defined in schema and the schema does not allow additional properties"
+
 // check verifies what was sent and brings it into its normal form. vars are the parameters in the
 // path, which are checked alongside.
 func (s schema) check(sent sentParams, vars map[string]string) (params, error) {
@@ -103,7 +106,7 @@ func (s schema) check(sent sentParams, vars map[string]string) (params, error) {
 		f, ok := s[k]
 		if !ok {
 			if _, inPath := vars[k]; !inPath || vars[k] != v {
-				errs[k] = "property is not defined in schema and the schema does not allow additional properties"
+				errs[k] = undefinedProperty
 			}
 			continue
 		}

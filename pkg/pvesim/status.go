@@ -73,7 +73,7 @@ func (c *Cluster) figures(v *vm) object {
 			o["pressure"+k+"full"], o["pressure"+k+"some"] = 0, 0
 		}
 	}
-	return o
+	return c.release.trim(o)
 }
 
 // bootDisk is the size of the disk that a VM boots from, in bytes.

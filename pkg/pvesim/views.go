@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Release is the version of Proxmox VE that is simulated.
-const Release = "9.2.11"
-
 func (q *call) version() (any, error) {
-	return object{"version": Release, "release": "9.2", "repoid": "14a22df35955d97d"}, nil
+	r := q.c.release
+	short := strings.Join(strings.SplitN(r.version, ".", 3)[:2], ".")
+	return object{"version": r.version, "release": short, "repoid": r.repo}, nil
 }
 
 // nextID finds a free VMID. It reserves nothing: callers at the same time get the same answer.
@@ -131,7 +130,7 @@ func (q *call) nodeStatus() (any, error) {
 	f := q.c.nodeFigures(n)
 	free := f["maxmem"].(int64) - f["mem"].(int64)
 	return object{
-		"uptime": f["uptime"], "cpu": f["cpu"], "wait": 0, "idle": 0, "loadavg": []string{"0.00", "0.00", "0.00"}, "pveversion": "pve-manager/" + Release + "/14a22df35955d97d",
+		"uptime": f["uptime"], "cpu": f["cpu"], "wait": 0, "idle": 0, "loadavg": []string{"0.00", "0.00", "0.00"}, "pveversion": "pve-manager/" + q.c.release.version + "/" + q.c.release.repo,
 		"kversion": "Linux 6.17.2-1-pve", "cpuinfo": object{"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "simulated", "mhz": "3000.000", "flags": "", "hvm": "1", "user_hz": 100},
 		"memory": object{"total": f["maxmem"], "used": f["mem"], "free": free, "available": free}, "swap": object{"total": 0, "used": 0, "free": 0},
 		"rootfs": object{"total": f["maxdisk"], "used": f["disk"], "free": int64(63) << 30, "avail": int64(63) << 30}, "ksm": object{"shared": 0},
@@ -277,7 +276,7 @@ func (q *call) resources() (any, error) {
 			out = append(out, q.storageResources(n)...)
 		}
 		if (want == "" || want == "sdn") && q.may("/sdn/zones/localnetwork", "SDN.Audit") {
-			out = append(out, object{"id": "network/" + n.Name + "/zone/localnetwork", "network": "localnetwork", "network-type": "zone", "node": n.Name, "status": "ok", "type": "network"})
+			out = append(out, q.c.release.zone(n))
 		}
 	}
 	return out, nil
