@@ -5,6 +5,7 @@ package bustest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -12,10 +13,13 @@ import (
 )
 
 // patience is how long one round of chains may take.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // Chains measures how long each of many chains takes.
 type Chains struct {
+	// Where says where a chain stands that did not end; nil says nothing.
+	Where func(ref string) string
+
 	mu      sync.Mutex
 	started map[string]time.Time
 	took    []time.Duration
@@ -83,8 +87,20 @@ func (c *Chains) RoundOf(b *testing.B, refs []string, begin func(ref string)) {
 	case <-time.After(patience):
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		b.Fatalf("%d of %d chains did not end: %v", len(c.started), len(refs), c.started)
+		stuck := slices.Sorted(maps.Keys(c.started))
+		where := ""
+		if c.Where != nil {
+			where = c.Where(stuck[0])
+		}
+		b.Fatalf("%d of %d chains did not end; the first is %s: %s", len(stuck), len(refs), stuck[0], where)
 	}
+}
+
+// Forget forgets what was measured so far, a warm-up for example.
+func (c *Chains) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.took = nil
 }
 
 // End notes that a chain has ended. A ref that nobody waits for is passed over.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func newFleet(b *testing.B, o rig.Options) (*rig.Rig, *fleet) {
 	f := watchFleet(b, r.Bus, r.URL())
 	f.round("warm", 1, rig.Small)
 	f.terminateAll()
-	f.chains = bustest.Chains{}
+	f.chains.Forget()
 	return r, f
 }
 
@@ -44,6 +45,7 @@ func newFleet(b *testing.B, o rig.Options) (*rig.Rig, *fleet) {
 func watchFleet(b *testing.B, stream *bus.Bus, url string) *fleet {
 	b.Helper()
 	f := &fleet{b: b, bus: stream, last: map[string]string{}}
+	f.chains.Where = f.where
 	nc, err := nats.Connect(url)
 	if err != nil {
 		b.Fatal(err)
@@ -65,6 +67,11 @@ func watchFleet(b *testing.B, stream *bus.Bus, url string) *fleet {
 		b.Fatal(err)
 	}
 	return f
+}
+
+func (f *fleet) where(ref string) string {
+	e, err := f.bus.Last(f.b.Context(), ref)
+	return fmt.Sprint(e.VM, err)
 }
 
 // order sends the command to create a machine.
