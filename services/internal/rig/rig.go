@@ -295,9 +295,9 @@ func (r *Rig) Send(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Packa
 // Command is a command as the gateway makes it, built on the operation after; "" for a new VM.
 func Command(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package, after string) (*vmlinev1.Command, error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(pkg)
-	digest := sha256.Sum256(data)
+	digest, place := sha256.Sum256(data), sha256.Sum256([]byte(after))
 	return &vmlinev1.Command{
-		Id:  fmt.Sprintf("%s.%s.%x.%s", ref, chain.KindName(kind), digest[:4], after[max(0, len(after)-40):]),
+		Id:  fmt.Sprintf("%s.%s.%x.%x", ref, chain.KindName(kind), digest[:4], place[:8]),
 		Ref: ref, Kind: kind, Package: pkg, PackageDigest: digest[:], After: after,
 		CreatedAt: timestamppb.Now(), RequestedBy: "test",
 	}, err
