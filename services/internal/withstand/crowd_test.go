@@ -99,6 +99,12 @@ func (f *foreigners) check() {
 	if f.intruders() < 3 {
 		f.t.Errorf("only %d foreign machines came in the middle", f.intruders())
 	}
+	f.unchanged()
+}
+
+// unchanged fails the test unless every foreign machine is as it came.
+func (f *foreigners) unchanged() {
+	f.t.Helper()
 	for _, before := range f.came {
 		after, _ := f.sim.VM(before.VMID)
 		if !reflect.DeepEqual(before, after) {

@@ -64,10 +64,17 @@ func awaitAll(r *rig.Rig, refs []string, kind vmlinev1.Operation_Kind) {
 	}
 }
 
-// parkedOrEnded says that the VM's operation goes no further by itself.
-func parkedOrEnded(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) bool {
+// settled says that the VM's operation goes no further by itself.
+func settled(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) bool {
 	ended := rig.Ended(kind)
 	return func(vm *vmlinev1.VM) bool { return ended(vm) || rig.Parked(vm) }
+}
+
+// again sends a command once more and waits until it goes no further by itself.
+func again(r *rig.Rig, ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package) *vmlinev1.VM {
+	id := r.Send(ref, kind, pkg)
+	done := settled(kind)
+	return r.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id && done(vm) })
 }
 
 // reached says that a status is the last one that the VM has reached.
