@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,8 +15,8 @@ import (
 // ipFilterSet is the IP set that Proxmox's ipfilter option reads for net0.
 const ipFilterSet = "ipfilter-net0"
 
-// firewall sets the options and adds what is missing of the package's rules and addresses. It never
-// removes a rule. Proxmox answers these calls also for a VM that does not exist, so the machine is
+// firewall sets the options and adds what is missing of the package's rules and addresses. It removes
+// no rule but the second of two equal ones. Proxmox answers these calls also for a VM that does not exist, so the machine is
 // looked at first.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	fw := t.VM.GetPackage().GetFirewall()
@@ -108,9 +109,13 @@ func (f firewalled) addresses(ctx context.Context) error {
 }
 
 // rules adds the package's missing rules, the last one first: Proxmox puts each new rule before all
-// others. A repeated call would make a second rule, so each is looked for right before.
+// others. A repeated call makes a second rule, so each is looked for before, and again afterwards,
+// because another worker may have added it in between.
 func (f firewalled) rules(ctx context.Context) error {
-	wanted := f.t.VM.GetPackage().GetFirewall().GetRules()
+	var wanted []pve.FirewallRule
+	for _, rule := range f.t.VM.GetPackage().GetFirewall().GetRules() {
+		wanted = append(wanted, ruleFor(rule))
+	}
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -118,19 +123,63 @@ func (f firewalled) rules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	added, err := f.addRules(ctx, wanted, have)
+	if err != nil && !errors.Is(err, bus.ErrSuperseded) {
+		return err
+	}
+	if _, twice := surplus(have, wanted); added || twice {
+		err = errors.Join(err, f.onlyOnce(ctx, wanted))
+	}
+	return err
+}
+
+// addRules says whether it added any.
+func (f firewalled) addRules(ctx context.Context, wanted, have []pve.FirewallRule) (added bool, err error) {
 	for _, rule := range slices.Backward(wanted) {
-		add := ruleFor(rule)
-		if slices.ContainsFunc(have, func(r pve.FirewallRule) bool { return sameRule(r, add) }) {
+		if slices.ContainsFunc(have, func(r pve.FirewallRule) bool { return sameRule(r, rule) }) {
 			continue
 		}
 		if err := f.t.Current(ctx); err != nil {
+			return added, err
+		}
+		if err := f.AddFirewallRule(ctx, f.node, f.vmid, rule); err != nil {
+			return added, err
+		}
+		added = true
+	}
+	return added, nil
+}
+
+// onlyOnce removes rules of the package that are there twice. The list's digest keeps two workers
+// from removing both.
+func (f firewalled) onlyOnce(ctx context.Context, wanted []pve.FirewallRule) error {
+	for {
+		have, err := f.FirewallRules(ctx, f.node, f.vmid)
+		if err != nil {
 			return err
 		}
-		if err := f.AddFirewallRule(ctx, f.node, f.vmid, add); err != nil {
+		extra, twice := surplus(have, wanted)
+		if !twice {
+			return nil
+		}
+		err = f.DeleteFirewallRule(ctx, f.node, f.vmid, extra.Pos, extra.Digest)
+		if err != nil && pve.KindOf(err) != pve.Conflict {
 			return err
 		}
 	}
-	return nil
+}
+
+// surplus returns a rule of the package that another one further down equals. The lower one is the
+// older: whoever added it had added, or seen, those that belong below it, so the oldest of each stand
+// in the package's order.
+func surplus(have, wanted []pve.FirewallRule) (extra pve.FirewallRule, found bool) {
+	for i, rule := range have {
+		ours := slices.ContainsFunc(wanted, func(w pve.FirewallRule) bool { return sameRule(rule, w) })
+		if ours && slices.ContainsFunc(have[i+1:], func(r pve.FirewallRule) bool { return sameRule(r, rule) }) {
+			return rule, true
+		}
+	}
+	return pve.FirewallRule{}, false
 }
 
 func ruleFor(r *vmlinev1.FirewallRule) pve.FirewallRule {
