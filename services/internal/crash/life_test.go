@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -43,6 +44,8 @@ type fate struct {
 	struck bool
 	// started counts the instances that have done what they do first.
 	started int
+	// lossy loses every second acknowledgement.
+	lossy bool
 }
 
 func newFate(service chain.Service) *fate {
@@ -56,6 +59,28 @@ func (f *fate) expect(s strike) {
 	f.calls, f.strike, f.struck = map[string]int{}, s, false
 }
 
+// begin is before the first instance.
+func (f *fate) begin() {
+	f.expect(strike{})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.started = 0
+}
+
+// loseAcks has every second acknowledgement get lost from now on.
+func (f *fate) loseAcks() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lossy = true
+}
+
+// loses says whether a call gets lost on its way, with nobody the wiser.
+func (f *fate) loses(call string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lossy && call == "msg.ack" && f.calls[call]%2 == 1
+}
+
 // ready says whether so many instances have started.
 func (f *fate) ready(instances int) bool {
 	f.mu.Lock()
@@ -67,7 +92,7 @@ func (f *fate) ready(instances int) bool {
 func (f *fate) counted() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.calls
+	return maps.Clone(f.calls)
 }
 
 func (f *fate) hasStruck() bool {
@@ -76,13 +101,14 @@ func (f *fate) hasStruck() bool {
 	return f.struck
 }
 
-func (f *fate) hits(call string) bool {
+// hits counts a call and says whether the instance that makes it dies, before or after it.
+func (f *fate) hits(call string) (hit, after bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls[call]++
-	hit := f.strike.service == f.service && f.strike.call == call && f.strike.nth == f.calls[call]
+	hit = f.strike.service == f.service && f.strike.call == call && f.strike.nth == f.calls[call]
 	f.struck = f.struck || hit
-	return hit
+	return hit, f.strike.after
 }
 
 // life is one instance of a service, until it is killed. A dead one makes no call any more and
@@ -116,10 +142,13 @@ func (l *life) around(call string, do func() error) error {
 	if l.isDead() {
 		return errKilled
 	}
-	hit := l.fate.hits(call)
-	if hit && !l.fate.strike.after {
+	hit, after := l.fate.hits(call)
+	if hit && !after {
 		l.die()
 		return errKilled
+	}
+	if l.fate.loses(call) {
+		return nil
 	}
 	err := do()
 	if hit {

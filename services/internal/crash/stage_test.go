@@ -53,13 +53,19 @@ func (s *stage) foreign() []pvesim.VMState {
 	return slices.DeleteFunc(s.Sim.VMs(), func(vm pvesim.VMState) bool { return vm.VMID != 101 && vm.VMID != 103 && !vm.Template })
 }
 
-// perform runs do while so many instances of each service run, each started again when it dies.
-func (s *stage) perform(t *testing.T, instances int, at strike, do func(*stage)) {
-	t.Helper()
+// view is the same stage for a subtest.
+func (s *stage) view(t testing.TB) *stage {
 	view := *s
 	view.t, view.Rig = t, s.For(t)
+	return &view
+}
+
+// perform runs do while so many instances of each service run, each started again when it dies.
+func (s *stage) perform(t *testing.T, instances int, do func(*stage)) {
+	t.Helper()
+	view := s.view(t)
 	for _, f := range s.fates {
-		f.expect(at)
+		f.begin()
 		for range instances {
 			defer keep(view.Rig, f)()
 		}
@@ -67,10 +73,16 @@ func (s *stage) perform(t *testing.T, instances int, at strike, do func(*stage))
 	view.await("the services have started", func() bool {
 		return !slices.ContainsFunc(s.fates, func(f *fate) bool { return !f.ready(instances) })
 	})
-	do(&view)
+	view.expect(strike{})
+	do(view)
 	if !reflect.DeepEqual(s.foreign(), s.strangers) {
 		t.Errorf("somebody else's machines are not as they were:\n%+v\nnow\n%+v", s.strangers, s.foreign())
 	}
+}
+
+// struck says whether a service has died.
+func (s *stage) struck() bool {
+	return slices.ContainsFunc(s.fates, func(f *fate) bool { return f.hasStruck() })
 }
 
 // expect has every service count anew.
