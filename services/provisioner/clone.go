@@ -118,7 +118,7 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 	if err != nil {
 		return err
 	}
-	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID)
+	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID) //nolint:gosec // G115: Proxmox has none above 999,999,999
 	t.VM.TemplateNode, t.VM.Node, t.VM.Placement = choice.TemplateNode, choice.CloneNode, choice.Node
 	return nil
 }
@@ -136,16 +136,18 @@ func (p *provisioner) choose(ctx context.Context, inv *inventory, all pve.Resour
 	if err != nil {
 		return placement.Choice{}, pve.VM{}, ask(err)
 	}
-	storage := vm.GetPackage().GetSystemDisk().GetStorage()
-	if storage == "" || vm.GetPackage().GetCloneType() != vmlinev1.CloneType_CLONE_TYPE_FULL {
-		if storage, err = inv.templateStorage(ctx, tpl); err != nil {
-			return placement.Choice{}, pve.VM{}, ask(err)
-		}
+	from, err := inv.templateStorages(ctx, tpl)
+	if err != nil {
+		return placement.Choice{}, pve.VM{}, ask(err)
+	}
+	to := from
+	if named := vm.GetPackage().GetSystemDisk().GetStorage(); named != "" && vm.GetPackage().GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL {
+		to = []string{named}
 	}
 	var choice placement.Choice
 	memory := int64(vm.GetPackage().GetMemoryMib()) << 20
 	err = p.inFlight.place(vm.GetCluster(), memory, p.Bus.Now(), func(planned map[string]int64) (string, error) {
-		choice, err = placement.Choose(all, tpl, storage, vm.GetPackage(), planned)
+		choice, err = placement.Choose(all, tpl, from, to, vm.GetPackage(), planned)
 		return choice.Node, err
 	})
 	if err != nil {

@@ -2,6 +2,8 @@ package provisioner
 
 import (
 	"context"
+	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,59 +14,85 @@ import (
 // nothing rests on the list alone, because Proxmox itself lets it lag behind by 10 s.
 const inventoryAge = 2 * time.Second
 
-// inventory is what a cluster has, read as a whole.
+// templateAge is how old the configuration of a template may be: templates hardly ever change.
+const templateAge = time.Minute
+
+// inventory is what a cluster has, read as a whole, and where the volumes of its templates are.
 type inventory struct {
 	client *pve.Client
 	now    func() time.Time
 
+	resources reading[pve.Resources]
+
 	mu        sync.Mutex
-	at        time.Time
-	resources pve.Resources
-	templates map[int]template
+	templates map[int]*reading[[]string]
 }
-
-// template is what placement needs to know of a template. It is read once in templateAge.
-type template struct {
-	at      time.Time
-	storage string
-}
-
-const templateAge = time.Minute
 
 func newInventory(c *pve.Client, now func() time.Time) *inventory {
-	return &inventory{client: c, now: now, templates: map[int]template{}}
+	return &inventory{client: c, now: now, templates: map[int]*reading[[]string]{}}
 }
 
-// list returns the cluster's resources. Whoever asks while another reads waits for that reading.
+// list returns the cluster's resources.
 func (i *inventory) list(ctx context.Context) (pve.Resources, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.now().Sub(i.at) < inventoryAge {
-		return i.resources, nil
-	}
-	r, err := i.client.Resources(ctx)
-	if err != nil {
-		return pve.Resources{}, err
-	}
-	i.resources, i.at = r, i.now()
-	return r, nil
+	return i.resources.get(i.now, inventoryAge, func() (pve.Resources, error) { return i.client.Resources(ctx) })
 }
 
-// templateStorage returns the storage of a template's system disk.
-func (i *inventory) templateStorage(ctx context.Context, t pve.VM) (string, error) {
+// templateStorages returns the storages that a template's volumes are on.
+func (i *inventory) templateStorages(ctx context.Context, t pve.VM) ([]string, error) {
 	i.mu.Lock()
-	defer i.mu.Unlock()
-	if known, ok := i.templates[t.VMID]; ok && i.now().Sub(known.at) < templateAge {
-		return known.storage, nil
+	known := i.templates[t.VMID]
+	if known == nil {
+		known = &reading[[]string]{}
+		i.templates[t.VMID] = known
 	}
-	cfg, err := i.client.VMConfig(ctx, t.Node, t.VMID)
-	if err != nil {
-		return "", err
+	i.mu.Unlock()
+	return known.get(i.now, templateAge, func() ([]string, error) {
+		cfg, err := i.client.VMConfig(ctx, t.Node, t.VMID)
+		if err != nil {
+			return nil, err
+		}
+		return storagesOf(cfg), nil
+	})
+}
+
+// diskKey matches the keys of drives in a VM's configuration.
+var diskKey = regexp.MustCompile(`^(ide|scsi|virtio|sata)\d+$`)
+
+// storagesOf returns the storages of every drive of a machine, also of CDs: Proxmox counts them too
+// when it looks whether a machine can be cloned to another node.
+func storagesOf(cfg pve.VMConfig) []string {
+	var storages []string
+	for key := range cfg.Values {
+		if !diskKey.MatchString(key) {
+			continue
+		}
+		if drive, err := cfg.Disk(key); err == nil && drive.Storage() != "" {
+			storages = append(storages, drive.Storage())
+		}
 	}
-	disk, err := cfg.Disk(cfg.SystemDisk())
-	if err != nil {
-		return "", err
+	slices.Sort(storages)
+	return slices.Compact(storages)
+}
+
+// reading is something that many want at the same time: one of them reads it, the others wait for
+// that reading and share it, also when it fails. Otherwise each of them in turn would wait for the
+// same time-out.
+type reading[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+	err   error
+}
+
+func (r *reading[T]) get(now func() time.Time, age time.Duration, read func() (T, error)) (T, error) {
+	asked := now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	young := r.err == nil && !r.at.IsZero() && asked.Sub(r.at) < age
+	if whileWaiting := r.at.After(asked); young || whileWaiting {
+		return r.value, r.err
 	}
-	i.templates[t.VMID] = template{at: i.now(), storage: disk.Storage()}
-	return disk.Storage(), nil
+	r.value, r.err = read()
+	r.at = now()
+	return r.value, r.err
 }

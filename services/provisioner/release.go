@@ -3,6 +3,7 @@ package provisioner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,24 +26,34 @@ func (p *provisioner) release(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 }
 
 // reconcile releases the reservations that no VM holds: an order that was overtaken, or that died
-// between reserving and recording, may leave one.
+// between reserving and recording, may leave one. What fails with one reservation, for example
+// because its cluster is down, does not hold the others up.
 func (p *provisioner) reconcile(ctx context.Context) error {
-	return p.vmids.bucket.Each(ctx, ">", func(i bus.Item) error {
-		r := &vmlinev1.VMIDReservation{}
-		if err := proto.Unmarshal(i.Value, r); err != nil {
-			return err
+	var failed []error
+	err := p.vmids.bucket.Each(ctx, ">", func(i bus.Item) error {
+		if err := p.reconcileOne(ctx, i); err != nil {
+			failed = append(failed, fmt.Errorf("reconcile VMID %s: %w", i.Key, err))
 		}
-		cluster, number, _ := strings.Cut(i.Key, ".")
-		vmid, err := strconv.Atoi(number)
-		if err != nil || p.Bus.Now().Sub(r.GetAt().AsTime()) < reservationAge {
-			return err
-		}
-		held, err := p.held(ctx, r, cluster, vmid)
-		if err != nil || held {
-			return err
-		}
-		return p.releaseOrphan(ctx, cluster, vmid, r)
+		return ctx.Err()
 	})
+	return errors.Join(append(failed, err)...)
+}
+
+func (p *provisioner) reconcileOne(ctx context.Context, i bus.Item) error {
+	r := &vmlinev1.VMIDReservation{}
+	if err := proto.Unmarshal(i.Value, r); err != nil {
+		return err
+	}
+	cluster, number, _ := strings.Cut(i.Key, ".")
+	vmid, err := strconv.Atoi(number)
+	if err != nil || p.Bus.Now().Sub(r.GetAt().AsTime()) < reservationAge {
+		return err
+	}
+	held, err := p.held(ctx, r, cluster, vmid)
+	if err != nil || held {
+		return err
+	}
+	return p.releaseOrphan(ctx, cluster, vmid, r)
 }
 
 // held says whether the VM that a reservation names still has the VMID.

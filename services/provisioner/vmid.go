@@ -62,7 +62,7 @@ func (v *vmids) follow(ctx context.Context) error {
 		return nil
 	})
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the watch ends because the service does
 	}
 	return err
 }

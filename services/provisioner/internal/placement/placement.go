@@ -47,47 +47,73 @@ type Choice struct {
 
 // Choose places a VM by this table:
 //
-//	package names a node   template on shared storage   clone appears on      VM lives on
-//	no                     no                           the template's node   the template's node
-//	no                     yes                          the node with the most free memory
-//	yes                    no                           the template's node   the named node (migration)
-//	yes                    yes                          the named node        the named node
+//	package names a node   every storage shared   clone appears on      VM lives on
+//	no                     no                     the template's node   the template's node
+//	no                     yes                    the node with the most free memory; where none has
+//	                                              room, or memory is not shown, the template's node
+//	yes                    no                     the template's node   the named node (migration)
+//	yes                    yes                    the named node        the named node
 //
-// planned is the memory in bytes of VMs on their way to each node, which Proxmox does not count yet.
-func Choose(r pve.Resources, tpl pve.VM, storage string, pkg *vmlinev1.Package, planned map[string]int64) (Choice, error) {
-	if i := slices.IndexFunc(r.Nodes, func(n pve.Node) bool { return n.Name == tpl.Node && n.Online }); i < 0 {
+// from are the storages of the template's volumes, to those of the clone's: Proxmox clones to
+// another node only if all of them are shared, and the VM can live only where to is. planned is the memory in bytes of VMs on their way to each node,
+// which Proxmox does not count yet.
+func Choose(r pve.Resources, tpl pve.VM, from, to []string, pkg *vmlinev1.Package, planned map[string]int64) (Choice, error) {
+	if !online(r, tpl.Node) {
 		return Choice{}, &Impossible{
 			fmt.Sprintf("node %s, which has template %s, is not online", tpl.Node, tpl.Name),
 			"Bring the node up, then repeat the order.",
 		}
 	}
 	node := pkg.GetNode()
-	if node != "" && !slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node && n.Online }) {
-		return Choice{}, &Impossible{
-			fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node),
-			"Name another node in the package, or none; then repeat the order.",
+	if node != "" {
+		if err := canLiveOn(r, node, to); err != nil {
+			return Choice{}, err
 		}
 	}
-	if !sharedOn(r, storage) {
+	unshared := func(storage string) bool { return !shared(r, storage) }
+	if slices.ContainsFunc(from, unshared) || slices.ContainsFunc(to, unshared) {
 		return Choice{tpl.Node, tpl.Node, cmp.Or(node, tpl.Node)}, nil
 	}
-	target := cmp.Or(node, roomiest(r, storage, int64(pkg.GetMemoryMib())<<20, planned), tpl.Node)
+	target := cmp.Or(node, roomiest(r, to, int64(pkg.GetMemoryMib())<<20, planned), tpl.Node)
 	return Choice{tpl.Node, target, target}, nil
 }
 
-// sharedOn says whether a storage is shared.
-func sharedOn(r pve.Resources, storage string) bool {
+func online(r pve.Resources, node string) bool {
+	return slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node && n.Online })
+}
+
+// canLiveOn refuses a named node that is not there or lacks a storage. A storage that the list does
+// not show anywhere is not judged: the token may not see it.
+func canLiveOn(r pve.Resources, node string, storages []string) error {
+	const next = "Name another node in the package, or none; then repeat the order."
+	if !online(r, node) {
+		return &Impossible{fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node), next}
+	}
+	for _, storage := range storages {
+		seen := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage })
+		here := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == node })
+		if seen && !here {
+			return &Impossible{fmt.Sprintf("node %s, which the package names, does not have storage %s", node, storage), next}
+		}
+	}
+	return nil
+}
+
+// shared says whether a storage is shared.
+func shared(r pve.Resources, storage string) bool {
 	return slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Shared })
 }
 
-// roomiest returns the online node with the storage that has the most memory left, and room for the
+// roomiest returns the online node with the storages that has the most memory left, and room for the
 // VM; empty if none has.
-func roomiest(r pve.Resources, storage string, need int64, planned map[string]int64) string {
+func roomiest(r pve.Resources, storages []string, need int64, planned map[string]int64) string {
 	best, left := "", need-1
 	for _, n := range r.Nodes {
-		has := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == n.Name && s.Active })
+		lacks := func(storage string) bool {
+			return !slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == n.Name && s.Active })
+		}
 		free := n.MaxMem - n.Mem - planned[n.Name]
-		if n.Online && has && free > left {
+		if n.Online && !slices.ContainsFunc(storages, lacks) && free > left {
 			best, left = n.Name, free
 		}
 	}
