@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/luthermonson/go-proxmox"
 )
 
 // ErrClosed is the cause of an error that a closed Client gives.
@@ -19,13 +17,12 @@ var ErrClosed = errors.New("the client is closed")
 
 // Client talks to one cluster. It may be used by many goroutines at once.
 type Client struct {
-	cfg     Config
-	api     *proxmox.Client
-	base    http.RoundTripper
-	slots   chan struct{} // one for each request under way
-	life    context.Context
-	end     context.CancelFunc
-	watches watches
+	cfg       Config
+	base      http.RoundTripper
+	endpoints endpoints
+	life      context.Context
+	end       context.CancelFunc
+	watches   watches
 }
 
 // New makes a client and does no network. The error says what is wrong with the configuration.
@@ -34,17 +31,19 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, base: cfg.Transport, slots: make(chan struct{}, cfg.MaxInFlight)}
+	c := &Client{cfg: cfg, base: cfg.Transport}
 	if c.base == nil {
 		c.base = newHTTPTransport(cfg)
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.watches.client = c
-	// go-proxmox's own retries stay off: they would repeat a POST whose outcome is unknown.
-	c.api = proxmox.NewClient(cfg.URL,
-		proxmox.WithHTTPClient(&http.Client{Transport: &transport{cluster: cfg.Name, base: c.base}}),
-		proxmox.WithAPIToken(cfg.TokenID, cfg.TokenSecret),
-		proxmox.WithUserAgent("vmline"))
+	var login *session
+	if cfg.User != "" {
+		login = newSession(cfg.User, cfg.Password)
+	}
+	for _, u := range cfg.urls() {
+		c.endpoints.all = append(c.endpoints.all, newEndpoint(cfg, u, c.base, login))
+	}
 	return c, nil
 }
 
@@ -59,7 +58,7 @@ func (c *Client) Close() {
 // Name is the cluster's name.
 func (c *Client) Name() string { return c.cfg.Name }
 
-// Timeout is the time limit of one request: what was sent longer ago is answered or lost.
+// Timeout is the longest that a write may be under way: what was sent longer ago is answered or lost.
 func (c *Client) Timeout() time.Duration { return c.cfg.Timeout }
 
 // request is one call of the API.
@@ -68,6 +67,20 @@ type request struct {
 	method string
 	path   string            // below /api2/json, its variable parts escaped
 	params map[string]string // in the query of GET and DELETE, in the body of POST and PUT
+	poll   bool              // a look at a task, of which the next comes soon
+}
+
+func (r request) write() bool { return r.method != http.MethodGet }
+
+// timeout of the request, in all endpoints together.
+func (c *Client) timeout(r request) time.Duration {
+	switch {
+	case r.write():
+		return c.cfg.Timeout
+	case r.poll:
+		return c.cfg.PollTimeout
+	}
+	return c.cfg.ReadTimeout
 }
 
 // do sends a request and decodes data into out, unless out is nil. Every error that it returns is an *Error.
@@ -76,6 +89,10 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	if err != nil || out == nil {
 		return err
 	}
+	return c.decode(r, data, out)
+}
+
+func (c *Client) decode(r request, data json.RawMessage, out any) error {
 	if len(data) == 0 {
 		return c.odd(r, "data is null where something is due")
 	}
@@ -87,6 +104,11 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 
 // send sends a request and returns data, nil for null.
 func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
+	return c.sendTo(ctx, r, c.endpoints.order(r.write()))
+}
+
+// sendTo sends a request to the first of the endpoints that takes it.
+func (c *Client) sendTo(ctx context.Context, r request, to []*endpoint) (json.RawMessage, error) {
 	if bad := badSegment(r.path); bad {
 		return nil, &Error{Cluster: c.cfg.Name, Op: r.op, Method: r.method, Path: r.path, Kind: Refused,
 			Message: "a name in the path is empty or a dot"}
@@ -97,36 +119,65 @@ func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.life, func() { cancel(ErrClosed) })() //nolint:contextcheck // Close ends calls as well
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, c.notSent(r, context.Cause(ctx))
-	}
-	if err := context.Cause(ctx); err != nil {
+	exit, err := to[0].enter(ctx)
+	if err != nil {
 		return nil, c.notSent(r, err)
 	}
-	late := fmt.Errorf("nothing came within %s", c.cfg.Timeout.Round(time.Millisecond))
-	ctx, stop := context.WithTimeoutCause(ctx, c.cfg.Timeout, late)
+	// The time begins here: a request that waits for its slot is not under way.
+	ctx, stop := context.WithTimeoutCause(ctx, c.timeout(r), &tooLate{c.timeout(r)})
 	defer stop()
-	var data json.RawMessage
-	if err := c.carry(ctx, r, &data); err != nil {
-		return nil, c.named(r, err)
+	var failed []*Error
+	for i, e := range to {
+		if i > 0 {
+			if exit, err = e.enter(ctx); err != nil {
+				break
+			}
+		}
+		data, err := c.attempt(ctx, r, e)
+		exit()
+		if err == nil {
+			return data, nil
+		}
+		failed = append(failed, err)
+		if err.fate != next || ctx.Err() != nil {
+			break
+		}
 	}
+	return nil, allFailed(failed, to)
+}
+
+// attempt sends a request to one endpoint.
+func (c *Client) attempt(ctx context.Context, r request, e *endpoint) (json.RawMessage, *Error) {
+	var data json.RawMessage
+	if err := e.carry(ctx, r, &data); err != nil {
+		named := c.named(r, err)
+		if named.fate != stay {
+			c.endpoints.left(e)
+		}
+		return nil, named
+	}
+	c.endpoints.answered(e)
 	return data, nil
 }
 
+// tooLate is the cause of a request that its own time-out ended.
+type tooLate struct{ after time.Duration }
+
+func (t *tooLate) Error() string {
+	return fmt.Sprintf("nothing came within %s", t.after.Round(time.Millisecond))
+}
+
 // carry hands the request to go-proxmox.
-func (c *Client) carry(ctx context.Context, r request, data *json.RawMessage) error {
+func (e *endpoint) carry(ctx context.Context, r request, data *json.RawMessage) error {
 	switch r.method {
 	case http.MethodPost:
-		return c.api.Post(ctx, r.path, body(r.params), data)
+		return e.api.Post(ctx, r.path, body(r.params), data)
 	case http.MethodPut:
-		return c.api.Put(ctx, r.path, body(r.params), data)
+		return e.api.Put(ctx, r.path, body(r.params), data)
 	case http.MethodDelete:
-		return c.api.Delete(ctx, r.path+query(r.params), data)
+		return e.api.Delete(ctx, r.path+query(r.params), data)
 	default:
-		return c.api.Get(ctx, r.path+query(r.params), data)
+		return e.api.Get(ctx, r.path+query(r.params), data)
 	}
 }
 
@@ -150,14 +201,14 @@ func query(params map[string]string) string {
 }
 
 // named gives an error of the transport its operation and takes secrets out.
-func (c *Client) named(r request, err error) error {
+func (c *Client) named(r request, err error) *Error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = c.odd(r, err.Error())
 		e.cause = err
 	}
 	e.Op = r.op
-	newScrubber(c.cfg.TokenSecret, r.params).clean(e)
+	newScrubber(c.cfg.secrets(), r.params).clean(e)
 	return e
 }
 
@@ -235,12 +286,22 @@ type Version struct {
 	RepoID  string `json:"repoid"`
 }
 
+var versionRequest = request{op: "read the version", method: http.MethodGet, path: "/version"}
+
 // Version asks which Proxmox VE it is. It needs no rights beyond a valid token.
 func (c *Client) Version(ctx context.Context) (Version, error) {
+	data, err := c.send(ctx, versionRequest)
+	if err != nil {
+		return Version{}, err
+	}
+	return c.version(data)
+}
+
+func (c *Client) version(data json.RawMessage) (Version, error) {
 	var v Version
-	err := c.do(ctx, request{op: "read the version", method: http.MethodGet, path: "/version"}, &v)
+	err := c.decode(versionRequest, data, &v)
 	if err == nil && v.Version == "" {
-		return v, c.odd(request{op: "read the version", method: http.MethodGet, path: "/version"}, "no version in it")
+		err = c.odd(versionRequest, "no version in it")
 	}
 	return v, err
 }

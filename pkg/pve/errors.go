@@ -19,6 +19,7 @@ type Error struct {
 	Params  map[string]string // of a 400: the parameter and what is wrong with it
 	Kind    Kind
 	cause   error
+	fate    fate
 }
 
 // Error says what failed and why, in one line, with where and what kind in brackets.

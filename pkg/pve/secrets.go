@@ -15,15 +15,16 @@ var secretParams = map[string]bool{"cipassword": true, "sshkeys": true, "passwor
 // What Proxmox itself writes of them: "-cipassword <hidden> -sshkeys ssh-ed25519%20AAAA..." in a task's log.
 var secretInText = regexp.MustCompile(`(?i)\b(cipassword|sshkeys|password)("?[ =:]+"?)[^\s,"]+`)
 
-var tokenInText = regexp.MustCompile(`(PVEAPIToken=[^=\s]+=|PVEAuthCookie=)\S+`)
+// A token in its header, a ticket in its cookie, a ticket by itself.
+var tokenInText = regexp.MustCompile(`(PVEAPIToken=[^=\s]+=|PVEAuthCookie=|\bPVE:[^:\s]+:)\S+`)
 
 // scrubber takes secrets out of texts: what it was told, and what looks like one.
 type scrubber struct{ values []string }
 
-// newScrubber knows the token's secret and the secret values of one call's parameters, in every form in which
+// newScrubber knows the client's own secrets and the secret values of one call's parameters, in every form in which
 // Proxmox may repeat them.
-func newScrubber(tokenSecret string, params map[string]string) scrubber {
-	s := scrubber{values: []string{tokenSecret}}
+func newScrubber(own []string, params map[string]string) scrubber {
+	s := scrubber{values: own}
 	for k, v := range params {
 		if !secretParams[k] {
 			continue

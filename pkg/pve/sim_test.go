@@ -291,3 +291,27 @@ func TestSimWrongToken(t *testing.T) {
 		}
 	})
 }
+
+// TestSimTicket: the simulator's own tickets, over their whole life.
+func TestSimTicket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := pvesim.Default()
+		cfg.Passwords = map[string]string{"vmline@pve": "open sesame"}
+		sim := pvesim.New(cfg)
+		t.Cleanup(sim.Close)
+		c, err := pve.New(pve.Config{URL: "https://sim.test:8006", User: "vmline@pve", Password: "open sesame", Transport: sim})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.Close)
+		must := done(t, c)
+		must(c.Clone(t.Context(), "pve1", 9000, pve.CloneOptions{NewID: 101}))
+		<-time.After(3 * time.Hour) // the ticket has run out
+		must(c.Start(t.Context(), "pve1", 101))
+		for _, call := range sim.Calls() {
+			if call.Code == 401 {
+				t.Errorf("%s %s was refused", call.Method, call.Path)
+			}
+		}
+	})
+}

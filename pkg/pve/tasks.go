@@ -24,7 +24,7 @@ func taskOp(what string, u UPID) string {
 // Task asks for a task's status. A task that the node does not know gives an error of kind TaskUnknown: nodes lose
 // tasks when they restart.
 func (c *Client) Task(ctx context.Context, u UPID) (TaskStatus, error) {
-	r := request{op: taskOp("look at", u), method: http.MethodGet, path: taskPath(u, "status")}
+	r := request{op: taskOp("look at", u), method: http.MethodGet, path: taskPath(u, "status"), poll: true}
 	var s struct {
 		Status     text `json:"status"`
 		ExitStatus text `json:"exitstatus"`
@@ -47,7 +47,7 @@ const noLog = "unable to open file - No such file or directory"
 // TaskLog returns the last lines of a task's log, oldest first; lastN <= 0 returns all of it.
 func (c *Client) TaskLog(ctx context.Context, u UPID, lastN int) ([]string, error) {
 	r := request{op: taskOp("read the log of", u), method: http.MethodGet, path: taskPath(u, "log"),
-		params: map[string]string{"limit": "0"}}
+		params: map[string]string{"limit": "0"}, poll: true}
 	var lines []struct {
 		T text `json:"t"`
 	}
@@ -65,7 +65,7 @@ func (c *Client) TaskLog(ctx context.Context, u UPID, lastN int) ([]string, erro
 	for i, l := range lines {
 		out[i] = bounded(string(l.T))
 	}
-	return newScrubber(c.cfg.TokenSecret, nil).lines(out), nil
+	return newScrubber(c.cfg.secrets(), nil).lines(out), nil
 }
 
 // StopTask tells a running task to stop and does not wait for it. A task that has ended stays as it is.
@@ -92,7 +92,7 @@ func (l listed) taskStatus() TaskStatus {
 func (c *Client) listTasks(ctx context.Context, node string, since, limit string) ([]listed, error) {
 	var out []listed
 	err := c.do(ctx, request{op: "list the tasks of node " + node, method: http.MethodGet,
-		path:   at("nodes", node, "tasks"),
+		path: at("nodes", node, "tasks"), poll: true,
 		params: map[string]string{"source": "all", "since": since, "limit": limit}}, &out)
 	return out, err
 }
@@ -133,7 +133,7 @@ func (c *Client) result(ctx context.Context, u UPID, s TaskStatus) (TaskResult, 
 	if strings.HasPrefix(s.ExitStatus, "WARNINGS: ") {
 		return TaskResult{UPID: u, Warnings: s.ExitStatus, Log: log}, nil
 	}
-	exit := newScrubber(c.cfg.TokenSecret, nil).text(bounded(s.ExitStatus))
+	exit := newScrubber(c.cfg.secrets(), nil).text(bounded(s.ExitStatus))
 	return TaskResult{}, &TaskError{Cluster: c.cfg.Name, UPID: u, ExitStatus: exit, Log: log, Kind: taskKind(u, s.ExitStatus)}
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -17,11 +16,14 @@ import (
 // that meets the closing of its connection would have an unknown outcome.
 const idleTimeout = 4 * time.Second
 
+// connectTimeout leaves time for another endpoint. A lost SYN is sent again after 1 s and 3 s.
+const connectTimeout = 5 * time.Second
+
 // newHTTPTransport makes the transport for a checked Config that brings none.
 func newHTTPTransport(c Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}).DialContext,
 		TLSClientConfig:        tlsConfig(c),
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxConnsPerHost:        c.MaxInFlight,
@@ -38,25 +40,42 @@ func tlsConfig(c Config) *tls.Config {
 		RootCAs:            c.RootCAs,
 		InsecureSkipVerify: c.InsecureSkipVerify, //nolint:gosec // named option, off by default
 	}
-	pin, _ := c.fingerprint() // checked before
-	if pin == nil {
+	pins, _ := c.fingerprints() // checked before
+	if pins == nil {
 		return cfg
 	}
 	// The pin is the verification, unless the caller asks for an authority as well.
 	cfg.InsecureSkipVerify = cfg.InsecureSkipVerify || c.RootCAs == nil
-	cfg.VerifyConnection = func(s tls.ConnectionState) error { return checkPin(pin, s) }
+	cfg.VerifyConnection = func(s tls.ConnectionState) error { return checkPins(pins, s) }
 	return cfg
 }
 
-func checkPin(pin []byte, s tls.ConnectionState) error {
+// wrongCertificate is a server that showed another certificate than the pinned ones.
+type wrongCertificate struct{ why string }
+
+func (w *wrongCertificate) Error() string { return w.why }
+
+// checkPins compares what the server showed with the pins, each of which is a node's of the same cluster.
+func checkPins(pins [][]byte, s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
-		return errors.New("the server showed no certificate")
+		return &wrongCertificate{"the server showed no certificate"}
 	}
-	got := sha256.Sum256(s.PeerCertificates[0].Raw)
-	if subtle.ConstantTimeCompare(pin, got[:]) != 1 {
-		return fmt.Errorf("the server's certificate has the fingerprint %s, which is not the pinned one", colons(got[:]))
+	got, same := sha256.Sum256(s.PeerCertificates[0].Raw), 0
+	for _, pin := range pins {
+		same |= subtle.ConstantTimeCompare(pin, got[:])
+	}
+	if same != 1 {
+		return &wrongCertificate{"the server's certificate has the fingerprint " + colons(got[:]) + ", which is not pinned"}
 	}
 	return nil
+}
+
+// distrusted reports an error about who the server is. Another endpoint is not asked instead: whoever put this server
+// there would go unnoticed.
+func distrusted(err error) bool {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, pin := errors.AsType[*wrongCertificate](err)
+	return verification || pin
 }
 
 // colons prints a fingerprint the way Proxmox and openssl do.

@@ -3,6 +3,7 @@ package pve
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,10 +22,20 @@ const maxAnswer = 16 << 20
 // turns everything else into an *Error, because go-proxmox takes most codes for success.
 type transport struct {
 	cluster string
+	url     string // of the API
 	base    http.RoundTripper
+	session *session // nil with an API token
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.session != nil {
+		return t.withTicket(req)
+	}
+	return t.answer(req)
+}
+
+// answer sends a request as it is.
+func (t *transport) answer(req *http.Request) (*http.Response, error) {
 	res, body, wire := t.exchange(req)
 	if wire.err != nil {
 		return nil, t.lost(req, wire)
@@ -72,6 +83,9 @@ func (t *transport) exchange(req *http.Request) (*http.Response, []byte, *wire) 
 	}
 	defer res.Body.Close()
 	w.sent.Store(true)
+	if shown, ok := req.Context().Value(connectionKey{}).(*tls.ConnectionState); ok && res.TLS != nil {
+		*shown = *res.TLS
+	}
 	var body []byte
 	body, w.err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if w.err == nil && len(body) > maxAnswer {
@@ -92,7 +106,31 @@ func (t *transport) lost(req *http.Request, w *wire) *Error {
 		e.cause = cause
 		e.Message = "no answer: " + cause.Error()
 	}
+	e.fate = lostFate(req, w, e.cause)
 	return e
+}
+
+// lostFate decides by this table what becomes of the endpoint and of the request:
+//
+//	the server is not the one we know     stay    a person must look
+//	the caller has given up               stay    nothing is known about the endpoint
+//	our time-out                          leave   no time is left to try another
+//	no connection                         next    nothing was sent
+//	lost after it may have been sent      next    a read
+//	                                      leave   a write: never repeated
+func lostFate(req *http.Request, w *wire, cause error) fate {
+	_, late := errors.AsType[*tooLate](cause)
+	switch {
+	case distrusted(w.err):
+		return stay
+	case req.Context().Err() != nil && !late:
+		return stay
+	case late:
+		return leave
+	case !w.maybeSent() || req.Method == http.MethodGet:
+		return next
+	}
+	return leave
 }
 
 // refusal is the error that an answer outside 2xx stands for.
@@ -116,6 +154,11 @@ func (t *transport) refusal(req *http.Request, res *http.Response, body []byte) 
 		texts = append(texts, k+": "+v)
 	}
 	e.Kind = classify(e.Code, req.Method != http.MethodGet, texts...)
+	// 595 for what belongs to no node: the endpoint has lost its own daemon. Below /nodes it is the other node that
+	// cannot be reached, from here as from anywhere.
+	if e.Code == 595 && !strings.HasPrefix(e.Path, "/nodes/") {
+		e.fate = next
+	}
 	return e
 }
 
