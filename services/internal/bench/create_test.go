@@ -49,10 +49,8 @@ func createMany(b *testing.B, synced bool, n int) bustest.Figures {
 		cluster.Storages[i].TotalGB *= 1000 // never full, however long the benchmark runs
 	}
 	_, f := newFleet(b, rig.Options{Sim: &cluster, Synced: synced, PollEvery: 5 * time.Millisecond})
-	before := processor(b)
-	figures := f.chains.Measure(b, n, func(ref string) { f.order(ref, rig.Small(ref)) })
-	b.ReportMetric(bustest.Milliseconds(processor(b)-before)/float64(len(f.last)), "cpu-ms/chain")
-	return figures
+	defer reportProcessor(b, n)()
+	return f.chains.Measure(b, n, func(ref string) { f.order(ref, rig.Small(ref)) })
 }
 
 func bare(b *testing.B, synced bool, n int) bustest.Figures {
@@ -72,6 +70,7 @@ func bare(b *testing.B, synced bool, n int) bustest.Figures {
 		b.Fatal(err)
 	}
 	chains := &bustest.Bare{Stream: bus.Streams[0], Consumer: stepConsumer(b), Payload: payload, Steps: stepsOfCreate()}
+	defer reportProcessor(b, n)()
 	return chains.Measure(b, nc, n)
 }
 
@@ -86,8 +85,13 @@ func stepConsumer(b *testing.B) jetstream.ConsumerConfig {
 	return jetstream.ConsumerConfig{}
 }
 
-// processor is the processor time that this process has used: services, server and simulator. Unlike
-// the time on the clock it does not depend on what else the machine does.
+// reportProcessor reports the processor time of one chain: that of services, server and simulator.
+// Unlike the time on the clock it does not depend on what else the machine does.
+func reportProcessor(b *testing.B, n int) (report func()) {
+	before := processor(b)
+	return func() { b.ReportMetric(bustest.Milliseconds(processor(b)-before)/float64(b.N*n), "cpu-ms/chain") }
+}
+
 func processor(b *testing.B) time.Duration {
 	b.Helper()
 	var used syscall.Rusage
