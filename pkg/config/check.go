@@ -1,8 +1,6 @@
 package config
 
 import (
-	"encoding/hex"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -111,9 +109,6 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // hostPattern is for host names and, with its dots, domain names.
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*$`)
 
-// tokenIDPattern is what Proxmox accepts (pve-access-control).
-var tokenIDPattern = regexp.MustCompile(`^[^\s:/!@]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+$`)
-
 // name checks a name and that it stands once in its list.
 func (k *checker) name(key, name string, seen map[string]string) {
 	switch {
@@ -126,40 +121,6 @@ func (k *checker) name(key, name string, seen map[string]string) {
 	default:
 		seen[name] = strings.TrimSuffix(key, ".name")
 	}
-}
-
-func (k *checker) clusters() {
-	seen := map[string]string{}
-	for i, c := range k.c.Clusters {
-		at := fmt.Sprintf("clusters[%d].", i)
-		k.name(at+"name", c.Name, seen)
-		k.url(at+"url", c.URL, "https://host:8006", "https", "http")
-		k.clusterAccess(at, c)
-		if c.Timeout < 0 {
-			k.add(at+"timeout", "want a time span above 0, got %s", c.Timeout)
-		}
-	}
-}
-
-func (k *checker) clusterAccess(at string, c Cluster) {
-	if u, err := url.Parse(c.URL); err == nil && u.Scheme == "http" && !c.InsecureSkipVerify && !loopback(u.Hostname()) {
-		k.add(at+"url", "the token would travel in clear; use https")
-	}
-	if c.TokenID != "" && !tokenIDPattern.MatchString(c.TokenID) {
-		k.add(at+"token_id", "want user@realm!id")
-	}
-	k.oneSource(at, "token_secret", c.TokenSecretFile, c.TokenSecretEnv)
-	if sum, err := hex.DecodeString(strings.ReplaceAll(c.Fingerprint, ":", "")); c.Fingerprint != "" && (err != nil || len(sum) != 32) {
-		k.add(at+"fingerprint", "want the SHA-256 of the certificate, 64 hex digits with or without colons")
-	}
-	if c.InsecureSkipVerify && (c.Fingerprint != "" || c.CAFile != "") {
-		k.add(at+"insecure_skip_verify", "this contradicts ca_file and fingerprint; remove one side")
-	}
-}
-
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || (err == nil && addr.IsLoopback())
 }
 
 // oneSource checks that a secret comes from a file or from a variable, not both and not neither.

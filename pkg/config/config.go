@@ -64,23 +64,36 @@ type Gateway struct {
 	Certificate *tls.Certificate `yaml:"-"`
 }
 
-// Cluster is one Proxmox VE API.
+// Cluster is one Proxmox VE API. Who we are to it is a token, or a user with a password.
 type Cluster struct {
 	Name string `yaml:"name,required"`
 	// URL is https://host:8006.
 	URL string `yaml:"url,required"`
+	// Endpoints are more URLs of the same cluster, used in this order while URL cannot be reached.
+	Endpoints []string `yaml:"endpoints"`
 	// TokenID is user@realm!id.
-	TokenID         string `yaml:"token_id,required"`
+	TokenID         string `yaml:"token_id"`
 	TokenSecretFile string `yaml:"token_secret_file"`
 	TokenSecretEnv  string `yaml:"token_secret_env"`
-	CAFile          string `yaml:"ca_file"`
-	// Fingerprint pins the server's certificate: SHA-256, 64 hex digits with or without colons.
+	// User is name@realm, without a second factor.
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+	PasswordEnv  string `yaml:"password_env"`
+	CAFile       string `yaml:"ca_file"`
+	// Fingerprint pins the server's certificate: SHA-256, 64 hex digits with or without colons; of
+	// several endpoints all of theirs, separated by commas.
 	Fingerprint        string `yaml:"fingerprint"`
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
-	// Timeout of one request; 0 means the driver's default.
-	Timeout time.Duration `yaml:"timeout"`
+	// Timeout of a write, of a read, and of a look at a task; 0 means the driver's defaults.
+	Timeout     time.Duration `yaml:"timeout"`
+	ReadTimeout time.Duration `yaml:"read_timeout"`
+	PollTimeout time.Duration `yaml:"poll_timeout"`
+	// MaxInFlight is how many requests may be under way at once at each endpoint; 0 means the
+	// driver's default.
+	MaxInFlight int `yaml:"max_in_flight"`
 
 	TokenSecret Secret         `yaml:"-"`
+	Password    Secret         `yaml:"-"`
 	RootCAs     *x509.CertPool `yaml:"-"`
 }
 

@@ -36,6 +36,14 @@ clusters:
     token_id: vmline@pve!vmline
     token_secret_env: DC1_TOKEN
     timeout: 30s
+  - name: dc2
+    url: https://pve4.example:8006
+    endpoints: [https://pve5.example:8006, https://pve6.example:8006]
+    user: vmline@pve
+    password_env: DC2_PASSWORD
+    read_timeout: 20s
+    poll_timeout: 5s
+    max_in_flight: 8
 pools:
   - name: public
     cluster: dc1
@@ -58,7 +66,7 @@ log: {level: debug, format: json}
 `
 
 func TestLoadWhole(t *testing.T) {
-	c, err := parse("/etc/vmline/vmline.yaml", []byte(whole), env("DC1_TOKEN", "uuid", "TSIG", "c2VjcmV0"), allParts)
+	c, err := parse("/etc/vmline/vmline.yaml", []byte(whole), env("DC1_TOKEN", "uuid", "DC2_PASSWORD", "hunter2", "TSIG", "c2VjcmV0"), allParts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +76,12 @@ func TestLoadWhole(t *testing.T) {
 		{"replicas", c.NATS.Replicas, 3},
 		{"token", string(c.Clusters[0].TokenSecret), "uuid"},
 		{"timeout", c.Clusters[0].Timeout, 30 * time.Second},
+		{"endpoint", c.Clusters[1].Endpoints[1], "https://pve6.example:8006"},
+		{"password", string(c.Clusters[1].Password), "hunter2"},
+		{"password, printed", c.Clusters[1].Password.String(), "(secret)"},
+		{"read_timeout", c.Clusters[1].ReadTimeout, 20 * time.Second},
+		{"poll_timeout", c.Clusters[1].PollTimeout, 5 * time.Second},
+		{"max_in_flight", c.Clusters[1].MaxInFlight, 8},
 		{"prefix", c.Pools[0].Prefix.String(), "203.0.113.0/24"},
 		{"dns server", c.Pools[0].DNSServers[1].String(), "2001:db8::53"},
 		{"exclude", c.Pools[0].Exclude[1], "203.0.113.64/28"},

@@ -48,7 +48,7 @@ func (r *reader) paths() {
 		list = append(list, &r.c.DataDir)
 	}
 	for i := range r.c.Clusters {
-		list = append(list, &r.c.Clusters[i].TokenSecretFile, &r.c.Clusters[i].CAFile)
+		list = append(list, &r.c.Clusters[i].TokenSecretFile, &r.c.Clusters[i].PasswordFile, &r.c.Clusters[i].CAFile)
 	}
 	for _, z := range r.c.DNS.Zones {
 		if z.TSIG != nil {
@@ -87,6 +87,7 @@ func (r *reader) certificate() {
 
 func (r *reader) cluster(at string, c *Cluster) {
 	c.TokenSecret = r.secret(at+"token_secret", c.TokenSecretFile, c.TokenSecretEnv)
+	c.Password = r.secret(at+"password", c.PasswordFile, c.PasswordEnv)
 	if c.CAFile == "" {
 		return
 	}

@@ -66,11 +66,50 @@ var refusals = []struct {
 		`f.yaml:3: gateway.listen: want host:port like 127.0.0.1:8080, got "localhost"`,
 	}},
 	{"cluster: missing", "data_dir: d\nclusters:\n  - name: dc1\n    url:\n  -\n", []string{
-		"f.yaml:3: clusters[0].token_id: missing",
-		"f.yaml:3: clusters[0].token_secret_file: missing: want token_secret_file or token_secret_env",
+		"f.yaml:3: clusters[0].token_id: missing: want token_id, or user with a password",
 		"f.yaml:4: clusters[0].url: missing",
 		"f.yaml:5: clusters[1]: empty list item",
-		"f.yaml:5: clusters[1].token_secret_file: missing: want token_secret_file or token_secret_env",
+	}},
+	{"cluster: half an access", "data_dir: d\nclusters:\n" +
+		"  - {name: a, url: \"https://a\", token_id: \"a@pve!ab\"}\n" +
+		"  - {name: b, url: \"https://b\", token_secret_env: TOKEN}\n" +
+		"  - {name: c, url: \"https://c\", user: root@pam}\n" +
+		"  - {name: d, url: \"https://d\", password_env: TOKEN}\n" +
+		"  - {name: e, url: \"https://e\", user: root, password_env: TOKEN, password_file: none}\n" +
+		"  - {name: f, url: \"https://f\", token_id: \"a@pve!ab\", token_secret_env: TOKEN, user: root@pam, password_env: TOKEN}\n", []string{
+		"f.yaml:3: clusters[0].token_secret_file: missing: want token_secret_file or token_secret_env",
+		"f.yaml:4: clusters[1].token_id: want user@realm!id",
+		"f.yaml:5: clusters[2].password_file: missing: want password_file or password_env",
+		"f.yaml:6: clusters[3].user: want name@realm",
+		"f.yaml:7: clusters[4].password_env: password_file and password_env are both set; want one",
+		"f.yaml:7: clusters[4].user: want name@realm",
+		"f.yaml:8: clusters[5].user: a token and a user with a password are both set; want one",
+	}},
+	{"cluster: endpoints", `
+data_dir: d
+clusters:
+  - name: a
+    url: https://a:8006
+    endpoints:
+      - https://a:8006
+      - http://b:8006
+      - "https://u:hunter2@c:8006"
+      - ""
+    token_id: a@pve!ab
+    token_secret_env: TOKEN
+    read_timeout: -1s
+    poll_timeout: -2s
+    max_in_flight: 1000
+    fingerprint: "ab, cd"
+`, []string{
+		"f.yaml:7: clusters[0].endpoints[0]: this URL stands here twice",
+		"f.yaml:8: clusters[0].endpoints[1]: the token would travel in clear; use https",
+		"f.yaml:9: clusters[0].endpoints[2]: a user or password must not stand in the file; give the whole URL in an environment variable (none for this key)",
+		"f.yaml:10: clusters[0].endpoints[3]: want a URL like https://host:8006",
+		"f.yaml:13: clusters[0].read_timeout: want a time span above 0, got -1s",
+		"f.yaml:14: clusters[0].poll_timeout: want a time span above 0, got -2s",
+		"f.yaml:15: clusters[0].max_in_flight: want 1 to 256, got 1000",
+		"f.yaml:16: clusters[0].fingerprint: want the SHA-256 of the certificate, 64 hex digits with or without colons",
 	}},
 	{"cluster: bad", `
 data_dir: d

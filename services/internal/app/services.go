@@ -146,17 +146,28 @@ func (a *App) openClusters() error {
 		if a.clusters[c.Name] != nil {
 			continue
 		}
-		client, err := pve.New(pve.Config{
-			Name: c.Name, URL: c.URL, TokenID: c.TokenID, TokenSecret: string(c.TokenSecret), RootCAs: c.RootCAs,
-			Fingerprint: c.Fingerprint, InsecureSkipVerify: c.InsecureSkipVerify, Timeout: c.Timeout,
-		})
+		client, err := OpenCluster(c)
 		if err != nil {
-			return fmt.Errorf("cluster %s: %w", c.Name, err)
+			return err
 		}
 		a.clusters[c.Name] = client
 		a.onClose(func() error { client.Close(); return nil })
 	}
 	return nil
+}
+
+// OpenCluster makes a client of a cluster of the configuration and does no network.
+func OpenCluster(c config.Cluster) (*pve.Client, error) {
+	client, err := pve.New(pve.Config{
+		Name: c.Name, URL: c.URL, Endpoints: c.Endpoints,
+		TokenID: c.TokenID, TokenSecret: string(c.TokenSecret), User: c.User, Password: string(c.Password),
+		RootCAs: c.RootCAs, Fingerprint: c.Fingerprint, InsecureSkipVerify: c.InsecureSkipVerify,
+		Timeout: c.Timeout, ReadTimeout: c.ReadTimeout, PollTimeout: c.PollTimeout, MaxInFlight: c.MaxInFlight,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
+	}
+	return client, nil
 }
 
 func runDNS(ctx context.Context, a *App) error {
