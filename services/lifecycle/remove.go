@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,12 @@ import (
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// What a failed removal leaves behind.
+const (
+	keptReserved = "Its addresses and its VMID stay reserved."
+	keptWhole    = "The machine is not destroyed; its addresses and its VMID stay reserved."
 )
 
 // lookAgain is how soon a VM that may still appear is looked for again.
@@ -31,21 +38,24 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 	if err != nil {
 		return 0, machine.Explain(err, keptAsIs)
 	}
+	if ended == machine.PurposeDestroy {
+		// Its node has just said that it is gone; now the whole cluster is asked.
+		if free, err := c.VMIDFree(ctx, int(t.VM.GetVmid())); err == nil && free {
+			return l.absent(t)
+		}
+	}
 	found, err := machine.Find(ctx, c, t.VM)
 	if errors.Is(err, machine.ErrAbsent) {
 		return l.absent(t)
 	}
 	if err != nil {
-		return 0, machine.Explain(err, "Its addresses and its VMID stay reserved.")
+		return 0, machine.Explain(err, keptReserved)
 	}
 	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
 	if found.Config.Lock != "" {
 		return 0, fmt.Errorf("VM %d is locked by Proxmox (%s)", t.VM.GetVmid(), found.Config.Lock)
 	}
-	if ended == machine.PurposeStop {
-		return l.destroy(ctx, c, t, found) // it was without backups and snapshots before it was stopped
-	}
-	return l.takeApart(ctx, c, t, found)
+	return l.takeApart(ctx, t, removal{c, t, found}, ended)
 }
 
 // absent ends the step, unless a clone that was ordered may still be on its way.
@@ -86,46 +96,80 @@ func (l *lifecycle) endTask(ctx context.Context, c *pve.Client, t *bus.Trigger) 
 	return purpose, err
 }
 
+// part of a machine is taken away by calls that start a task of its purpose. It makes none when there
+// is nothing left.
+type part struct {
+	purpose string
+	take    func(removal, context.Context) (pve.UPID, error)
+}
+
+// parts go in this order. When a task of one has ended well, those before it are gone already.
+var parts = []part{
+	{machine.PurposeDeleteBackup, removal.backups},
+	{machine.PurposeDeleteSnap, removal.snapshot},
+	{machine.PurposeStop, removal.power},
+}
+
 // takeApart makes the first of the calls that are still needed.
-func (l *lifecycle) takeApart(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (bus.Outcome, error) {
-	for _, part := range []func(context.Context, *pve.Client, *bus.Trigger, machine.Found) (pve.UPID, string, error){
-		l.backup, l.snapshot, l.power,
-	} {
-		upid, purpose, err := part(ctx, c, t, found)
+func (l *lifecycle) takeApart(ctx context.Context, t *bus.Trigger, r removal, ended string) (bus.Outcome, error) {
+	done := max(0, slices.IndexFunc(parts, func(p part) bool { return p.purpose == ended }))
+	if ended == machine.PurposeStop {
+		done++ // whether the machine still runs, its destruction shows
+		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED
+	}
+	for _, p := range parts[done:] {
+		upid, err := p.take(r, ctx)
 		if err != nil {
-			return 0, machine.Explain(err, "The machine is not destroyed; its addresses and its VMID stay reserved.")
+			return 0, machine.Explain(err, keptWhole)
 		}
 		if upid != "" {
-			l.started(t, upid, purpose)
+			l.started(t, upid, p.purpose)
 			return bus.Recorded, nil
 		}
 	}
-	return l.destroy(ctx, c, t, found)
+	return l.destroy(ctx, t, r, ended)
 }
 
 // destroy removes the machine with every disk that its configuration names. Disks that it does not
 // name are left alone, even those whose names bear the VMID: they are nobody's that we can prove.
-func (l *lifecycle) destroy(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (bus.Outcome, error) {
+func (l *lifecycle) destroy(ctx context.Context, t *bus.Trigger, r removal, ended string) (bus.Outcome, error) {
 	if err := t.Current(ctx); err != nil {
 		return 0, err
 	}
-	upid, err := c.Destroy(ctx, found.Node, int(t.VM.GetVmid()), pve.DestroyOptions{Purge: true})
-	if kind := pve.KindOf(err); kind == pve.Gone || kind == pve.Conflict {
-		return 0, &bus.RetryAfter{Err: err, After: 0} // it is not as it was a moment ago: look again
+	upid, err := r.Destroy(ctx, r.found.Node, r.vmid(), pve.DestroyOptions{Purge: true})
+	switch again := (&bus.RetryAfter{Err: err}); pve.KindOf(err) {
+	case pve.Gone: // it is not where it was a moment ago
+		return 0, again
+	case pve.Conflict: // it runs
+		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
+		if ended == machine.PurposeStop {
+			again.After = lookAgain // high availability stops it in its own time
+		}
+		return 0, again
 	}
 	if err != nil {
-		return 0, machine.Explain(err, "The machine is not destroyed; its addresses and its VMID stay reserved.")
+		return 0, machine.Explain(err, keptWhole)
 	}
 	l.started(t, upid, machine.PurposeDestroy)
 	return bus.Recorded, nil
 }
 
-// backup deletes the first of the VM's backups. They go before the machine, because Proxmox shows
-// them only to those who have rights on it. A protected one was meant to stay: a person decides.
-func (l *lifecycle) backup(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (pve.UPID, string, error) {
-	backups, err := c.Backups(ctx, found.Node, int(t.VM.GetVmid()))
+// removal is a machine that was found, proven to be ours and is being taken away.
+type removal struct {
+	*pve.Client
+	t     *bus.Trigger
+	found machine.Found
+}
+
+func (r removal) vmid() int { return int(r.t.VM.GetVmid()) }
+
+// backups deletes the VM's backups. They go before the machine, because Proxmox shows them only to
+// those who have rights on it. A protected one was meant to stay: a person decides. The last task
+// stands for all: deleting twice is harmless, and the next look shows what is left.
+func (r removal) backups(ctx context.Context) (pve.UPID, error) {
+	backups, err := r.Backups(ctx, r.found.Node, r.vmid())
 	if err != nil || len(backups) == 0 {
-		return "", "", err
+		return "", err
 	}
 	var protected []string
 	for _, b := range backups {
@@ -134,41 +178,45 @@ func (l *lifecycle) backup(ctx context.Context, c *pve.Client, t *bus.Trigger, f
 		}
 	}
 	if len(protected) > 0 {
-		return "", "", &bus.NeedsPerson{
+		return "", &bus.NeedsPerson{
 			Cause: "these backups are protected: " + strings.Join(protected, ", "),
 			Kept:  "No backup was deleted and the machine is not destroyed; its addresses and its VMID stay reserved.",
 			Next:  "Take the protection away or move the backups, then repeat the termination.",
 		}
 	}
-	if err := t.Current(ctx); err != nil {
-		return "", "", err
+	var last pve.UPID
+	for _, b := range backups {
+		if err := r.t.Current(ctx); err != nil {
+			return "", err
+		}
+		if last, err = r.DeleteBackup(ctx, r.found.Node, b); err != nil {
+			return "", err
+		}
 	}
-	upid, err := c.DeleteBackup(ctx, found.Node, backups[0])
-	return upid, machine.PurposeDeleteBackup, err
+	return last, nil
 }
 
-// snapshot deletes one snapshot. The configuration's parent says whether there is any.
-func (l *lifecycle) snapshot(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (pve.UPID, string, error) {
-	parent := found.Config.Values["parent"]
+// snapshot deletes the snapshot that the machine stands on, so the newest first. Others of a branch
+// that it does not stand on go with its disks.
+func (r removal) snapshot(ctx context.Context) (pve.UPID, error) {
+	parent := r.found.Config.Values["parent"]
 	if parent == "" {
-		return "", "", nil
+		return "", nil
 	}
-	if err := t.Current(ctx); err != nil {
-		return "", "", err
+	if err := r.t.Current(ctx); err != nil {
+		return "", err
 	}
-	upid, err := c.DeleteSnapshot(ctx, found.Node, int(t.VM.GetVmid()), parent)
-	return upid, machine.PurposeDeleteSnap, err
+	return r.DeleteSnapshot(ctx, r.found.Node, r.vmid(), parent)
 }
 
-// power takes the machine's power away if it runs.
-func (l *lifecycle) power(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found) (pve.UPID, string, error) {
-	status, err := c.Status(ctx, found.Node, int(t.VM.GetVmid()))
-	if err != nil || status.Status == "stopped" {
-		return "", "", err
+// power takes the machine's power away if it was last seen running. Nothing is asked first: stopping a
+// stopped machine succeeds, and Proxmox refuses to destroy one that runs.
+func (r removal) power(ctx context.Context) (pve.UPID, error) {
+	if r.t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
+		return "", nil
 	}
-	if err := t.Current(ctx); err != nil {
-		return "", "", err
+	if err := r.t.Current(ctx); err != nil {
+		return "", err
 	}
-	upid, err := c.Stop(ctx, found.Node, int(t.VM.GetVmid()))
-	return upid, machine.PurposeStop, err
+	return r.Stop(ctx, r.found.Node, r.vmid())
 }

@@ -114,9 +114,18 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 	for _, vm := range all.VMs {
 		used[vm.VMID] = true
 	}
-	vmid, err := p.vmids.reserve(ctx, t.VM, func(id int) bool { return used[id] }, avoid)
+	vmid, fresh, err := p.vmids.reserve(ctx, t.VM, func(id int) bool { return used[id] }, avoid)
 	if err != nil {
 		return err
+	}
+	if fresh {
+		// A termination that came before the reservation has not seen it.
+		if err := t.Current(ctx); err != nil {
+			if errors.Is(err, bus.ErrSuperseded) {
+				err = errors.Join(err, p.vmids.release(ctx, t.VM.GetCluster(), vmid, t.VM.GetUid()))
+			}
+			return err
+		}
 	}
 	t.VM.Vmid, t.VM.TemplateVmid = uint32(vmid), uint32(tpl.VMID) //nolint:gosec // G115: Proxmox has none above 999,999,999
 	t.VM.TemplateNode, t.VM.Node, t.VM.Placement = choice.TemplateNode, choice.CloneNode, choice.Node

@@ -17,7 +17,8 @@ import (
 
 // carriedByOneCall are the steps whose settings the first step's one configuration call carries as
 // well. They publish their status without a call. set_cloudinit is not among them although its
-// settings are: it reads the configuration once more and so verifies all of it before the start.
+// settings are: the configuration is read once more, by this step or by the one to set_firewall,
+// and so verified before the start.
 var carriedByOneCall = []vmlinev1.Status{
 	vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH,
 	vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK,
@@ -90,11 +91,16 @@ func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigge
 		}
 	}
 	t.VM.Carried = carriedBy(todo)
-	if nic, err := found.Config.Net("net0"); err == nil {
-		t.VM.Mac = nic.MAC
-	}
-	t.VM.Vmgenid = found.Config.VMGenID()
+	seen(t.VM, found)
 	return p.grow(ctx, c, t, todo)
+}
+
+// seen notes what identifies the machine from now on. It is called once the machine has its tag.
+func seen(vm *vmlinev1.VM, found machine.Found) {
+	if nic, err := found.Config.Net("net0"); err == nil {
+		vm.Mac = nic.MAC
+	}
+	vm.Vmgenid = found.Config.VMGenID()
 }
 
 // stopped holds the table's precondition: what a step marked ** sets, a running machine would take

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/machine"
@@ -15,9 +16,10 @@ import (
 // ipFilterSet is the IP set that Proxmox's ipfilter option reads for net0.
 const ipFilterSet = "ipfilter-net0"
 
-// firewall sets the options and adds what is missing of the package's rules and addresses. It removes
-// no rule but the second of two equal ones. Proxmox answers these calls also for a VM that does not exist, so the machine is
-// looked at first.
+// firewall sets the options and adds what is missing of the package's rules and addresses. It never
+// removes a rule. Proxmox answers these calls also for a VM that does not exist, so the machine is
+// looked at first. Where that look shows the whole configuration as the package says, the step to
+// set_cloudinit needs no second one.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	fw := t.VM.GetPackage().GetFirewall()
 	if !fw.GetEnabled() {
@@ -27,6 +29,7 @@ func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome
 	if err != nil {
 		return 0, err
 	}
+	looked := p.Bus.Now()
 	found, err := machine.Find(ctx, c, t.VM)
 	if err != nil {
 		return 0, machine.Explain(err, kept)
@@ -38,8 +41,16 @@ func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome
 			return 0, machine.Explain(err, kept)
 		}
 	}
+	todo, err := p.plan(t.VM, found, false)
+	if err == nil && len(todo.Change.Set) == 0 && len(todo.Grow) == 0 && p.Bus.Now().Sub(looked) < lookAge {
+		seen(t.VM, found)
+		t.VM.Carried = append(t.VM.Carried, vmlinev1.Status_STATUS_SET_CLOUDINIT)
+	}
 	return bus.Done, nil
 }
+
+// lookAge is how old a look at a machine may be that stands for the one right before its start.
+const lookAge = 5 * time.Second
 
 // firewalled is a VM whose firewall is being set.
 type firewalled struct {
@@ -59,6 +70,12 @@ func (f firewalled) options(ctx context.Context) error {
 		if have[key] != value {
 			set[key] = value
 		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	if err := f.t.Current(ctx); err != nil {
+		return err
 	}
 	return f.SetFirewallOptions(ctx, f.node, f.vmid, set)
 }
@@ -92,6 +109,9 @@ func (f firewalled) addresses(ctx context.Context) error {
 	}
 	have, err := f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
 	if pve.KindOf(err) == pve.Missing {
+		if err := f.t.Current(ctx); err != nil {
+			return err
+		}
 		err = f.CreateIPSet(ctx, f.node, f.vmid, ipFilterSet)
 	}
 	if err != nil && pve.KindOf(err) != pve.Exists {
@@ -100,6 +120,9 @@ func (f firewalled) addresses(ctx context.Context) error {
 	for _, a := range f.t.VM.GetAddresses() {
 		if slices.Contains(have, a.GetAddress()) {
 			continue
+		}
+		if err := f.t.Current(ctx); err != nil {
+			return err
 		}
 		if err := f.AddIPSetEntry(ctx, f.node, f.vmid, ipFilterSet, a.GetAddress()); err != nil && pve.KindOf(err) != pve.Exists {
 			return err

@@ -20,13 +20,13 @@ const reservationAge = 10 * time.Minute
 // release gives the VMID back. It runs only after Proxmox has confirmed that the VM does not exist.
 func (p *provisioner) release(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if t.VM.GetVmid() == 0 {
-		return bus.Done, nil
+		return bus.Done, p.vmids.releaseAll(ctx, t.VM)
 	}
 	return bus.Done, p.vmids.release(ctx, t.VM.GetCluster(), int(t.VM.GetVmid()), t.VM.GetUid())
 }
 
-// reconcile releases the reservations that no VM holds: an order that was overtaken, or that died
-// between reserving and recording, may leave one. What fails with one reservation, for example
+// reconcile releases the reservations that no VM holds: a worker that was overtaken and died right
+// after it had reserved may leave one. What fails with one reservation, for example
 // because its cluster is down, does not hold the others up.
 func (p *provisioner) reconcile(ctx context.Context) error {
 	var failed []error

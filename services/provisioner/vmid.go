@@ -30,8 +30,12 @@ type vmids struct {
 	once   sync.Once
 
 	mu sync.Mutex
-	// taken has the uid of the VM that holds a key, held the key that a uid holds.
-	taken, held map[string]string
+	// taken has the uid of the VM that holds a key.
+	taken map[string]string
+	// held has the keys that a uid holds, each with its revision.
+	held map[string]map[string]uint64
+	// awaited has the keys that somebody waits to see in the bucket.
+	awaited map[string]chan struct{}
 }
 
 func openVMIDs(ctx context.Context, b *bus.Bus) (*vmids, error) {
@@ -39,7 +43,10 @@ func openVMIDs(ctx context.Context, b *bus.Bus) (*vmids, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &vmids{bus: b, bucket: bucket, ready: make(chan struct{}), taken: map[string]string{}, held: map[string]string{}}, nil
+	return &vmids{
+		bus: b, bucket: bucket, ready: make(chan struct{}),
+		taken: map[string]string{}, held: map[string]map[string]uint64{}, awaited: map[string]chan struct{}{},
+	}, nil
 }
 
 func vmidKey(cluster string, vmid int) string { return cluster + "." + strconv.Itoa(vmid) }
@@ -55,7 +62,7 @@ func (v *vmids) follow(ctx context.Context) error {
 		if err := proto.Unmarshal(i.Value, r); err != nil {
 			return fmt.Errorf("decode reservation %s: %w", i.Key, err)
 		}
-		v.note(i.Key, r.GetUid())
+		v.note(i.Key, r.GetUid(), i.Revision)
 		return nil
 	}, func() error {
 		v.once.Do(func() { close(v.ready) })
@@ -68,41 +75,65 @@ func (v *vmids) follow(ctx context.Context) error {
 }
 
 // reserve returns the VMID that the VM holds in its cluster, or reserves the lowest that is free
-// here and not used on Proxmox. It may be repeated after a crash at any point. avoid is a VMID that
-// turned out to be somebody else's machine; 0 for none.
-func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) bool, avoid int) (int, error) {
+// here and not used on Proxmox; then fresh is set. It may be repeated after a crash at any point.
+// avoid is a VMID that turned out to be somebody else's machine; 0 for none.
+func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) bool, avoid int) (vmid int, fresh bool, err error) {
 	select {
 	case <-v.ready:
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, false, ctx.Err()
 	}
 	if vmid, ok := v.holds(vm, avoid); ok {
-		return vmid, nil
+		return vmid, false, nil
 	}
-	value := &vmlinev1.VMIDReservation{Ref: vm.GetRef(), Uid: vm.GetUid(), At: timestamppb.New(v.bus.Now())}
 	first := max(int(vm.GetPackage().GetFirstVmid()), defaultFirstVMID)
 	for vmid := first; vmid <= maxVMID; vmid++ {
 		key := vmidKey(vm.GetCluster(), vmid)
 		if used(vmid) || !v.take(key, vm.GetUid()) {
 			continue
 		}
-		err := v.bucket.Create(ctx, key, value)
+		err := v.create(ctx, key, vm)
 		if errors.Is(err, bus.ErrTaken) {
-			if !v.isOurs(ctx, key, vm.GetUid()) {
-				continue
+			if v.isOurs(ctx, key, vm.GetUid()) {
+				return vmid, false, nil
 			}
-			err = nil
+			continue
 		}
 		if err != nil {
 			v.forget(key)
-			return 0, err
+			return 0, false, err
 		}
-		return vmid, nil
+		return v.firstOf(ctx, vm, vmid, avoid)
 	}
-	return 0, &bus.NeedsPerson{
+	return 0, false, &bus.NeedsPerson{
 		Cause: fmt.Sprintf("no VMID from %d up is free on cluster %s", first, vm.GetCluster()), Kept: "Nothing was made yet; the addresses stay reserved.",
 		Next: "Lower the package's first VMID, then repeat the order.",
 	}
+}
+
+// create reserves a key and returns once the bucket has shown it, and so all that came before it.
+func (v *vmids) create(ctx context.Context, key string, vm *vmlinev1.VM) error {
+	shown := v.await(key)
+	err := v.bucket.Create(ctx, key, &vmlinev1.VMIDReservation{Ref: vm.GetRef(), Uid: vm.GetUid(), At: timestamppb.New(v.bus.Now())})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-shown:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// firstOf settles which VMID the VM has when two workers have reserved one each: the first. The
+// worker that came second gives its own back.
+func (v *vmids) firstOf(ctx context.Context, vm *vmlinev1.VM, own, avoid int) (vmid int, fresh bool, err error) {
+	first, ok := v.holds(vm, avoid)
+	if !ok || first == own {
+		return own, true, nil
+	}
+	return first, false, v.release(ctx, vm.GetCluster(), own, vm.GetUid())
 }
 
 // isOurs says whether a key that exists is this VM's own: an earlier answer may have been lost.
@@ -130,16 +161,37 @@ func (v *vmids) release(ctx context.Context, cluster string, vmid int, uid strin
 	return err
 }
 
-// holds returns the VMID that the VM has reserved already, for example before a crash.
-func (v *vmids) holds(vm *vmlinev1.VM, avoid int) (int, bool) {
+// releaseAll gives up all that the VM holds, also what its state does not list because the order was
+// overtaken. It asks the bucket itself, because the maps may lag behind.
+func (v *vmids) releaseAll(ctx context.Context, vm *vmlinev1.VM) error {
+	return v.bucket.Each(ctx, vm.GetCluster()+".*", func(i bus.Item) error {
+		r := &vmlinev1.VMIDReservation{}
+		if err := proto.Unmarshal(i.Value, r); err != nil || r.GetUid() != vm.GetUid() {
+			return err
+		}
+		err := v.bucket.Delete(ctx, i.Key, i.Revision)
+		if errors.Is(err, bus.ErrSuperseded) {
+			return nil
+		}
+		return err
+	})
+}
+
+// holds returns the VMID that the VM has reserved already, for example before a crash: the first,
+// if there are several.
+func (v *vmids) holds(vm *vmlinev1.VM, avoid int) (vmid int, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	cluster, number, ok := strings.Cut(v.held[vm.GetUid()], ".")
-	if !ok || cluster != vm.GetCluster() {
-		return 0, false
+	var oldest uint64
+	for key, revision := range v.held[vm.GetUid()] {
+		cluster, number, _ := strings.Cut(key, ".")
+		id, err := strconv.Atoi(number)
+		if err != nil || cluster != vm.GetCluster() || id == avoid || (ok && revision > oldest) {
+			continue
+		}
+		vmid, ok, oldest = id, true, revision
 	}
-	vmid, err := strconv.Atoi(number)
-	return vmid, err == nil && vmid != avoid
+	return vmid, ok
 }
 
 // take marks a number as taken in this process, so that two orders do not try for the same.
@@ -153,17 +205,37 @@ func (v *vmids) take(key, uid string) bool {
 	return true
 }
 
-func (v *vmids) note(key, uid string) {
+// await returns a channel that is closed once the bucket has shown the key.
+func (v *vmids) await(key string) <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.taken[key], v.held[uid] = uid, key
+	shown := make(chan struct{})
+	v.awaited[key] = shown
+	return shown
+}
+
+func (v *vmids) note(key, uid string, revision uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.taken[key] = uid
+	if v.held[uid] == nil {
+		v.held[uid] = map[string]uint64{}
+	}
+	v.held[uid][key] = revision
+	if shown, ok := v.awaited[key]; ok {
+		close(shown)
+		delete(v.awaited, key)
+	}
 }
 
 func (v *vmids) forget(key string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if uid := v.taken[key]; v.held[uid] == key {
+	uid := v.taken[key]
+	delete(v.held[uid], key)
+	if len(v.held[uid]) == 0 {
 		delete(v.held, uid)
 	}
 	delete(v.taken, key)
+	delete(v.awaited, key)
 }
