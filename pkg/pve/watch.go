@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	firstPoll  = 50 * time.Millisecond // after a task's start, then doubling up to Config.PollEvery
-	listBeyond = 2                     // more tasks in flight on a node than this are read with one list
-	listSpare  = 50                    // entries of other tasks that the list has room for
+	// firstPoll is how long after its start a task is first asked about, then doubling up to
+	// Config.PollEvery. No task that changes a VM ends sooner: forking its worker alone takes as long.
+	firstPoll  = 100 * time.Millisecond
+	listBeyond = 2  // more tasks in flight on a node than this are read with one list
+	listSpare  = 50 // entries of other tasks that the list has room for
 )
 
 // watches holds one watch for each node with tasks that somebody waits for.
@@ -80,7 +82,7 @@ func (ws *watches) join(u UPID, done chan ending) bool {
 	}
 	t := w.tasks[u]
 	if t == nil {
-		t = &inFlight{next: time.Now(), every: ws.shortest() / 2}
+		t = &inFlight{next: time.Now().Add(ws.shortest()), every: ws.shortest()}
 		w.tasks[u] = t
 	}
 	t.waiters = append(t.waiters, done)
