@@ -29,6 +29,7 @@ func splitToken(s string) (user, token string) {
 // access are users, tokens, roles and the access control list.
 type access struct {
 	users   map[string]*user
+	groups  map[string]string // name to comment
 	tokens  map[string]*token // by "user!token"
 	roles   map[string][]string
 	acl     []ACL
@@ -37,13 +38,19 @@ type access struct {
 
 type user struct {
 	password string
-	comment  string
+	fields   map[string]string // by userFields
+	groups   map[string]bool
+}
+
+func newUser(password string) *user {
+	return &user{password, map[string]string{}, map[string]bool{}}
 }
 
 type token struct {
 	secret  string
 	privsep bool // its rights are those of the user and of the token
 	comment string
+	expire  int // Unix time; 0 for never
 }
 
 type ticketInfo struct {
@@ -52,7 +59,7 @@ type ticketInfo struct {
 }
 
 func newAccess(cfg Config, r release) access {
-	a := access{users: map[string]*user{"root@pam": {}}, tokens: map[string]*token{}, roles: map[string][]string{}, acl: cfg.ACL, tickets: map[string]ticketInfo{}}
+	a := access{users: map[string]*user{"root@pam": newUser("")}, groups: map[string]string{}, tokens: map[string]*token{}, roles: map[string][]string{}, acl: cfg.ACL, tickets: map[string]ticketInfo{}}
 	for name, privs := range builtinRoles {
 		a.roles[name] = r.known(privs)
 	}
@@ -60,12 +67,12 @@ func newAccess(cfg Config, r release) access {
 		a.roles[name] = privs
 	}
 	for name, password := range cfg.Passwords {
-		a.users[name] = &user{password: password}
+		a.users[name] = newUser(password)
 	}
 	for name, secret := range cfg.Tokens {
 		owner, _ := splitToken(name)
 		if a.users[owner] == nil {
-			a.users[owner] = &user{}
+			a.users[owner] = newUser("")
 		}
 		a.tokens[name] = &token{secret: secret, privsep: owner != "root@pam"}
 	}
@@ -111,10 +118,14 @@ func (q *call) login(r *http.Request, rt *route) error {
 func (q *call) loginToken(s string) error {
 	id, secret, _ := strings.Cut(s, "=")
 	t := q.c.access.tokens[id]
-	if t == nil || subtle.ConstantTimeCompare([]byte(t.secret), []byte(secret)) != 1 {
+	now := q.c.cfg.Now().Unix()
+	if t == nil || t.expire > 0 && int64(t.expire) <= now || subtle.ConstantTimeCompare([]byte(t.secret), []byte(secret)) != 1 {
 		return unauthorized("Authentication failed!")
 	}
 	q.who.user, q.who.token = splitToken(id)
+	if u := q.c.access.users[q.who.user]; u == nil || !u.enabled(now) {
+		return unauthorized("Authentication failed!")
+	}
 	return nil
 }
 
@@ -127,7 +138,7 @@ func (q *call) ticket() (any, error) {
 		name += "@" + realm
 	}
 	u := q.c.access.users[name]
-	if u == nil || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(q.p["password"])) != 1 {
+	if u == nil || u.password == "" || !u.enabled(q.c.cfg.Now().Unix()) || subtle.ConstantTimeCompare([]byte(u.password), []byte(q.p["password"])) != 1 {
 		q.pause(q.c.cfg.AuthDelay, nil)
 		return nil, &apiError{code: 401, reason: "authentication failure"}
 	}
@@ -146,7 +157,7 @@ func (q *call) permit(perm string) error {
 	case "clone":
 		return q.permitClone()
 	case "adduser":
-		_, realm, _ := strings.Cut(q.p["userid"], "@")
+		_, realm, _ := strings.Cut(q.p.str("userid", q.vars["userid"]), "@")
 		return q.need("/access/realm/"+realm, "Realm.AllocateUser")
 	}
 	path, privs, _ := strings.Cut(perm, " ")
@@ -242,14 +253,16 @@ func (c *Cluster) anyRole(roles []string, priv string) bool {
 	return false
 }
 
-// rolesAt are the roles on a path: those of the deepest entry that applies.
+// rolesAt are the roles on a path: those of the deepest entry that applies. At the same depth the
+// entries of the user itself count more than those of its groups.
 func (c *Cluster) rolesAt(who, path string) (roles []string, ok bool) {
 	deepest := -1
 	for _, e := range c.access.acl {
-		if e.Who != who || !e.covers(path) {
+		rank := c.access.rank(e.Who, who)
+		if rank < 0 || !e.covers(path) {
 			continue
 		}
-		switch n := len(strings.Trim(e.Path, "/")); {
+		switch n := 2*len(strings.Trim(e.Path, "/")) + rank; {
 		case n > deepest:
 			deepest, roles = n, []string{e.Role}
 		case n == deepest:
@@ -257,6 +270,19 @@ func (c *Cluster) rolesAt(who, path string) (roles []string, ok bool) {
 		}
 	}
 	return roles, deepest >= 0
+}
+
+// rank says how an entry for somebody applies to a user or token: 1 by name, 0 through a group, -1
+// not at all.
+func (a *access) rank(entry, who string) int {
+	if entry == who {
+		return 1
+	}
+	group, isGroup := strings.CutPrefix(entry, "@")
+	if u := a.users[who]; isGroup && u != nil && u.groups[group] {
+		return 0
+	}
+	return -1
 }
 
 // covers reports whether an entry applies to a path.

@@ -1,6 +1,9 @@
 package pvesim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func (q *call) roleList() (any, error) {
 	out := []any{}
@@ -33,23 +36,40 @@ func (q *call) roleCreate() (any, error) {
 	return nil, nil
 }
 
-func (q *call) userList() (any, error) {
-	out := []any{}
-	for _, name := range sortedKeys(q.c.access.users) {
-		if name == q.who.user || q.may("/access/groups", "User.Modify|Sys.Audit") {
-			_, realm, _ := strings.Cut(name, "@")
-			out = append(out, object{"userid": name, "enable": 1, "expire": 0, "realm-type": realm})
-		}
+// roleNamed checks that a role of a path can be changed.
+func (q *call) roleNamed(what string) (name string, err error) {
+	name = q.vars["roleid"]
+	if _, ok := q.c.access.roles[name]; !ok {
+		return "", fail("%s role failed: role '%s' does not exist", what, name)
 	}
-	return out, nil
+	if _, builtin := builtinRoles[name]; builtin {
+		return "", fail("%s role failed: auto-generated role '%s' cannot be modified", what, name)
+	}
+	return name, nil
 }
 
-func (q *call) userCreate() (any, error) {
-	name := q.p["userid"]
-	if q.c.access.users[name] != nil {
-		return nil, fail("create user failed: user '%s' already exists", name)
+func (q *call) roleUpdate() (any, error) {
+	name, err := q.roleNamed("update")
+	if err != nil {
+		return nil, err
 	}
-	q.c.access.users[name] = &user{password: q.p["password"], comment: q.p["comment"]}
+	list := listOf(q.p["privs"])
+	if q.p.bool("append") {
+		list = append(list, q.c.access.roles[name]...)
+	}
+	slices.Sort(list)
+	q.c.access.roles[name] = slices.Compact(list)
+	return nil, nil
+}
+
+// roleDelete removes a role, also from the access control list.
+func (q *call) roleDelete() (any, error) {
+	name, err := q.roleNamed("delete")
+	if err != nil {
+		return nil, err
+	}
+	delete(q.c.access.roles, name)
+	q.c.access.acl = slices.DeleteFunc(slices.Clone(q.c.access.acl), func(e ACL) bool { return e.Role == name })
 	return nil, nil
 }
 
@@ -71,13 +91,69 @@ func (q *call) tokenList() (any, error) {
 	if err := q.ownTokens(); err != nil {
 		return nil, err
 	}
-	out := []any{}
-	for _, full := range sortedKeys(q.c.access.tokens) {
-		if owner, id := splitToken(full); owner == q.vars["userid"] {
-			out = append(out, object{"tokenid": id, "privsep": flag(q.c.access.tokens[full].privsep), "expire": 0})
+	return q.c.access.tokensOf(q.vars["userid"]), nil
+}
+
+// tokensOf are the tokens of a user, without their secrets.
+func (a *access) tokensOf(user string) []object {
+	out := []object{}
+	for _, full := range sortedKeys(a.tokens) {
+		if owner, id := splitToken(full); owner == user {
+			o := a.tokens[full].show()
+			o["tokenid"] = id
+			out = append(out, o)
 		}
 	}
-	return out, nil
+	return out
+}
+
+func (t *token) show() object {
+	o := object{"privsep": flag(t.privsep), "expire": t.expire}
+	if t.comment != "" {
+		o["comment"] = t.comment
+	}
+	return o
+}
+
+// tokenNamed finds the token of a path.
+func (q *call) tokenNamed() (full string, t *token, err error) {
+	if err := q.ownTokens(); err != nil {
+		return "", nil, err
+	}
+	full = q.vars["userid"] + "!" + q.vars["tokenid"]
+	if t = q.c.access.tokens[full]; t == nil {
+		return "", nil, fail("no such token '%s' for user '%s'", q.vars["tokenid"], q.vars["userid"])
+	}
+	return full, t, nil
+}
+
+func (q *call) tokenShow() (any, error) {
+	_, t, err := q.tokenNamed()
+	if err != nil {
+		return nil, err
+	}
+	return t.show(), nil
+}
+
+func (q *call) tokenUpdate() (any, error) {
+	_, t, err := q.tokenNamed()
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range listOf(q.p["delete"]) {
+		switch k {
+		case "comment":
+			t.comment = ""
+		case "expire":
+			t.expire = 0
+		}
+	}
+	t.comment = q.p.str("comment", t.comment)
+	t.expire = q.p.int("expire", t.expire)
+	if q.p.has("privsep") {
+		t.privsep = q.p.bool("privsep")
+	}
+	return t.show(), nil
 }
 
 func (q *call) tokenCreate() (any, error) {
@@ -91,7 +167,7 @@ func (q *call) tokenCreate() (any, error) {
 	if q.c.access.tokens[full] != nil {
 		return nil, badParam("tokenid", "Token already exists.")
 	}
-	t := &token{secret: q.c.uuid(), privsep: q.p.str("privsep", "1") == "1", comment: q.p["comment"]}
+	t := &token{secret: q.c.uuid(), privsep: q.p.str("privsep", "1") == "1", comment: q.p["comment"], expire: q.p.int("expire", 0)}
 	q.c.access.tokens[full] = t
 	info := object{"privsep": itoa(flag(t.privsep))}
 	if t.comment != "" {
@@ -101,14 +177,12 @@ func (q *call) tokenCreate() (any, error) {
 }
 
 func (q *call) tokenDelete() (any, error) {
-	if err := q.ownTokens(); err != nil {
+	full, _, err := q.tokenNamed()
+	if err != nil {
 		return nil, err
 	}
-	full := q.vars["userid"] + "!" + q.vars["tokenid"]
-	if q.c.access.tokens[full] == nil {
-		return nil, fail("no such token '%s' for user '%s'", q.vars["tokenid"], q.vars["userid"])
-	}
 	delete(q.c.access.tokens, full)
+	q.c.access.dismiss(func(who string) bool { return who == full })
 	return nil, nil
 }
 
@@ -119,10 +193,13 @@ func (q *call) aclList() (any, error) {
 	}
 	for _, e := range q.c.access.acl {
 		kind := "user"
-		if strings.Contains(e.Who, "!") {
+		switch {
+		case strings.Contains(e.Who, "!"):
 			kind = "token"
+		case strings.HasPrefix(e.Who, "@"):
+			kind = "group"
 		}
-		out = append(out, object{"path": e.Path, "roleid": e.Role, "ugid": e.Who, "type": kind, "propagate": flag(!e.NoPropagate)})
+		out = append(out, object{"path": e.Path, "roleid": e.Role, "ugid": strings.TrimPrefix(e.Who, "@"), "type": kind, "propagate": flag(!e.NoPropagate)})
 	}
 	return out, nil
 }
@@ -137,7 +214,7 @@ func (q *call) aclUpdate() (any, error) {
 		if _, ok := a.roles[role]; !ok {
 			return nil, fail("ACL update failed: role '%s' does not exist", role)
 		}
-		for _, who := range append(listOf(q.p["users"]), listOf(q.p["tokens"])...) {
+		for _, who := range q.aclSubjects() {
 			kept := []ACL{}
 			for _, e := range a.acl {
 				if e.Path != path || e.Who != who || e.Role != role {
@@ -151,6 +228,15 @@ func (q *call) aclUpdate() (any, error) {
 		}
 	}
 	return nil, nil
+}
+
+// aclSubjects are the users, groups and tokens of a change of permissions.
+func (q *call) aclSubjects() []string {
+	list := append(listOf(q.p["users"]), listOf(q.p["tokens"])...)
+	for _, g := range listOf(q.p["groups"]) {
+		list = append(list, "@"+g)
+	}
+	return list
 }
 
 // permissions shows what the caller may do, on all paths that the access control list names and on

@@ -40,7 +40,10 @@ func (cl *cloning) copyDrive(k string, d drive) (drive, error) {
 	}
 	s := src.storage
 	if cl.storage != "" {
-		s = c.storage(cl.storage)
+		var err error
+		if s, err = c.usable(cl.storage, q.node); err != nil {
+			return d, err // it went away meanwhile
+		}
 	}
 	if d.cloudinit() {
 		cl.log("create full clone of drive %s (%s)", k, d.volid)

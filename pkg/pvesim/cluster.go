@@ -26,9 +26,12 @@ type Cluster struct {
 	vms      map[int]*vm
 	pools    map[string]*pool
 	// firewalls are kept apart from the VMs, like the .fw files of Proxmox VE. 0 is the cluster's.
-	firewalls map[int]*firewall
-	access    access
-	options   map[string]string // datacenter.cfg
+	firewalls     map[int]*firewall
+	nodeFirewalls map[string]*firewall
+	groups        map[string]*firewall   // security groups
+	ha            map[string]*haResource // by "vm:101"
+	access        access
+	options       map[string]string // datacenter.cfg
 
 	flocks    map[string]*flock
 	tasks     map[string]*task
@@ -50,20 +53,23 @@ type node struct {
 func New(cfg Config) *Cluster {
 	cfg = cfg.withDefaults()
 	c := &Cluster{
-		cfg:       cfg,
-		release:   releases[cfg.PVE],
-		rnd:       rand.New(rand.NewPCG(cfg.Seed, 0x70766573696d)),
-		boot:      cfg.Now().Add(-time.Hour),
-		closing:   make(chan struct{}),
-		volumes:   map[volumeKey]*volume{},
-		vms:       map[int]*vm{},
-		pools:     map[string]*pool{},
-		firewalls: map[int]*firewall{},
-		options:   map[string]string{},
-		flocks:    map[string]*flock{},
-		tasks:     map[string]*task{},
-		pids:      1000,
-		stats:     stats{at: cfg.Now()},
+		cfg:           cfg,
+		release:       releases[cfg.PVE],
+		rnd:           rand.New(rand.NewPCG(cfg.Seed, 0x70766573696d)),
+		boot:          cfg.Now().Add(-time.Hour),
+		closing:       make(chan struct{}),
+		volumes:       map[volumeKey]*volume{},
+		vms:           map[int]*vm{},
+		pools:         map[string]*pool{},
+		firewalls:     map[int]*firewall{},
+		nodeFirewalls: map[string]*firewall{},
+		groups:        map[string]*firewall{},
+		ha:            map[string]*haResource{},
+		options:       map[string]string{},
+		flocks:        map[string]*flock{},
+		tasks:         map[string]*task{},
+		pids:          1000,
+		stats:         stats{at: cfg.Now()},
 	}
 	if c.release.version == "" {
 		panic(fmt.Sprintf("pvesim: no release %q of Proxmox VE; there are %s", cfg.PVE, strings.Join(Releases(), ", ")))

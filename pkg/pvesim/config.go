@@ -20,7 +20,12 @@ func shown(key, value string) any {
 	if key == "snaptime" {
 		return json.Number(value)
 	}
-	if f, ok := configFields[key]; ok && (f.kind == "boolean" || f.kind == "integer") {
+	return configFields[key].asJSON(value)
+}
+
+// asJSON is a value of a field as JSON shows it.
+func (f field) asJSON(value string) any {
+	if f.kind == "boolean" || f.kind == "integer" {
 		return json.Number(value)
 	}
 	return value

@@ -256,37 +256,3 @@ func (q *call) contentCreate() (any, error) {
 func (q *call) room(s *storage, node, name string, size int64) error {
 	return q.c.room(s, node, name, size, q.fault.is(StorageFull) && (q.fault.Storage == "" || q.fault.Storage == s.Name))
 }
-
-func (q *call) storageConfig() (any, error) {
-	out := []any{}
-	for _, s := range q.c.storages {
-		if !q.mayStore(s.Name) || q.p["type"] != "" && q.p["type"] != s.Type {
-			continue
-		}
-		o := object{"storage": s.Name, "type": s.Type, "content": strings.Join(s.Content, ","), "digest": digestOf(map[string]string{"storage": s.Name})}
-		if s.Shared {
-			o["shared"] = 1
-		}
-		if s.files() {
-			o["path"] = s.path
-		}
-		out = append(out, o)
-	}
-	return out, nil
-}
-
-func (q *call) storageCreate() (any, error) {
-	name := q.p["storage"]
-	if q.c.storage(name) != nil {
-		return nil, fail("create storage failed: storage ID '%s' already defined", name)
-	}
-	s := newStorage(Storage{Name: name, Type: q.p["type"], Shared: q.p.bool("shared"), Nodes: listOf(q.p["nodes"]), Preallocation: q.p["preallocation"], Disabled: q.p.bool("disable")})
-	if v := q.p["content"]; v != "" {
-		s.Content = listOf(v)
-	}
-	if v := q.p["path"]; v != "" {
-		s.path = v
-	}
-	q.c.storages = append(q.c.storages, s)
-	return object{"storage": name, "type": s.Type}, nil
-}

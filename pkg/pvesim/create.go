@@ -91,6 +91,10 @@ func (q *call) fillIn(u *update, v *vm) error {
 	if q.p.bool("start") {
 		q.c.boots(v)
 	}
+	if q.p.bool("ha-managed") {
+		state := map[bool]string{true: "started", false: "stopped"}[v.running]
+		q.c.ha[haID(v.id)] = &haResource{v.id, map[string]string{"state": state}}
+	}
 	return nil
 }
 

@@ -14,6 +14,9 @@ func (q *call) vmDestroy() (any, error) {
 	if v.running {
 		return nil, fail("VM %d is running - destroy failed", v.id)
 	}
+	if q.c.haOf(v.id) != nil && !q.p.bool("purge") {
+		return nil, fail("unable to remove VM %d - used in HA resources and purge parameter not set.", v.id)
+	}
 	return q.fork("qmdestroy", q.vars["vmid"], func(t *task) *job {
 		return &job{
 			locks: lockVM(v.id),
@@ -77,6 +80,7 @@ func (c *Cluster) destroy(v *vm, unreferenced bool) {
 		}
 	}
 	delete(c.vms, v.id)
+	delete(c.ha, haID(v.id))
 	delete(c.firewalls, v.id)
 	c.leavePools(v.id)
 	c.access.forget("/vms/" + itoa(v.id))

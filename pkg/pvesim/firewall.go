@@ -9,6 +9,7 @@ import (
 
 // firewall is one firewall file.
 type firewall struct {
+	comment string // of a security group
 	options map[string]string
 	rules   []map[string]string
 	ipsets  []*ipset
@@ -47,17 +48,37 @@ func (f *firewall) copy() *firewall {
 	return n
 }
 
-// fw is the firewall file that a call is about; it need not exist, nor the VM.
+// fw is the firewall file that a call is about: a security group's, a node's, a VM's or the cluster's.
+// It need not exist, nor the VM.
 func (q *call) fw() *firewall {
-	id := q.vmid()
-	if f := q.c.firewalls[id]; f != nil {
-		return f
+	var f *firewall
+	switch {
+	case q.vars["group"] != "":
+		f = q.c.groups[q.vars["group"]]
+	case q.ofNode():
+		f = q.c.nodeFirewalls[q.node]
+	default:
+		f = q.c.firewalls[q.vmid()]
 	}
-	return &firewall{options: map[string]string{}}
+	if f == nil {
+		f = &firewall{options: map[string]string{}}
+	}
+	return f
 }
 
+// ofNode reports whether a firewall call is about a node's own firewall.
+func (q *call) ofNode() bool { return q.vars["node"] != "" && q.vars["vmid"] == "" }
+
 // saveFW keeps a firewall file.
-func (q *call) saveFW(f *firewall) { q.c.firewalls[q.vmid()] = f }
+func (q *call) saveFW(f *firewall) {
+	switch {
+	case q.vars["group"] != "":
+	case q.ofNode():
+		q.c.nodeFirewalls[q.node] = f
+	default:
+		q.c.firewalls[q.vmid()] = f
+	}
+}
 
 var errChanged = fail("detected modified configuration - file changed by other user? Try again.")
 
@@ -90,8 +111,7 @@ func showOptions(f *firewall) object {
 	return o
 }
 
-func (q *call) firewallOptions() (any, error)        { return showOptions(q.fw()), nil }
-func (q *call) clusterFirewallOptions() (any, error) { return showOptions(q.fw()), nil }
+func (q *call) firewallOptions() (any, error) { return showOptions(q.fw()), nil }
 
 func (q *call) setFirewallOptions() (any, error) {
 	f := q.fw()
@@ -109,8 +129,6 @@ func (q *call) setFirewallOptions() (any, error) {
 	q.saveFW(f)
 	return nil, nil
 }
-
-func (q *call) setClusterFirewallOptions() (any, error) { return q.setFirewallOptions() }
 
 // ruleKeys are what a rule consists of.
 var ruleKeys = strings.Fields("type action enable comment dest dport icmp-type iface log macro proto source sport")

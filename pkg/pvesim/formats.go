@@ -57,6 +57,9 @@ var (
 // is made of others.
 var formats = map[string]format{
 	"node":          isNode,
+	"node-list":     each(isNode),
+	"groupid":       shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters"),
+	"ha-sid":        shape(`^((vm|ct|fa):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'"),
 	"vmid":          isVMID,
 	"vmid-list":     each(isVMID),
 	"dns-name":      isDNSName,

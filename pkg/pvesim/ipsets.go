@@ -236,18 +236,29 @@ func (q *call) aliasDelete() (any, error) {
 	return nil, nil
 }
 
-// firewallRefs are the names that a rule's addresses may use.
+// firewallRefs are the names that a rule's addresses may use. VMs may use the cluster's too.
 func (q *call) firewallRefs() (any, error) {
-	f, out := q.fw(), []any{}
+	out := []any{}
+	if q.vmid() != 0 {
+		out = append(out, q.refsOf(q.fw(), "guest")...)
+	}
+	if dc := q.c.firewalls[0]; dc != nil {
+		out = append(out, q.refsOf(dc, "dc")...)
+	}
+	return out, nil
+}
+
+func (q *call) refsOf(f *firewall, scope string) []any {
+	var out []any
 	for _, a := range f.aliases {
 		if q.p["type"] != "ipset" {
-			out = append(out, object{"type": "alias", "name": a.name, "ref": "guest/" + a.name, "scope": "guest"})
+			out = append(out, object{"type": "alias", "name": a.name, "ref": scope + "/" + a.name, "scope": scope})
 		}
 	}
 	for _, s := range f.ipsets {
 		if q.p["type"] != "alias" {
-			out = append(out, object{"type": "ipset", "name": s.name, "ref": "+guest/" + s.name, "scope": "guest"})
+			out = append(out, object{"type": "ipset", "name": s.name, "ref": "+" + scope + "/" + s.name, "scope": scope})
 		}
 	}
-	return out, nil
+	return out
 }

@@ -43,6 +43,9 @@ func (q *call) noVM() error {
 }
 
 func (q *call) vmStart() (any, error) {
+	if upid := q.haTask("hastart", "start", "started"); upid != nil {
+		return upid, nil
+	}
 	return q.powerTask("qmstart", q.c.cfg.Durations.Start, q.mayStart, func(t *task, v *vm) error {
 		if v.running {
 			return nil // started by somebody else meanwhile
@@ -96,6 +99,9 @@ func (c *Cluster) checkBridges(v *vm, conf map[string]string) error {
 }
 
 func (q *call) vmStop() (any, error) {
+	if upid := q.haTask("hastop", "stop", "stopped"); upid != nil {
+		return upid, nil
+	}
 	return q.fork("qmstop", q.vars["vmid"], func(t *task) *job {
 		if q.p.bool("overrule-shutdown") {
 			q.overrule(t)
@@ -155,6 +161,9 @@ func (q *call) requestShutdown(t *task, v *vm) time.Duration {
 }
 
 func (q *call) vmShutdown() (any, error) {
+	if upid := q.haTask("hastop", "stop", "stopped"); upid != nil {
+		return upid, nil
+	}
 	return q.shutdownTask("qmshutdown", q.c.cfg.Durations.Shutdown, func(*task, *vm) error { return nil }), nil
 }
 

@@ -26,9 +26,9 @@ type field struct {
 
 // parseSchema reads the notation of the tables in this package: words of the form
 //
-//	name[!]:type[<maxlen]
+//	name[!]:type[<maxlen][>other]
 //
-// with ! for required and the types bool, int, int(min..max), num(min..max), enum(a,b), string, or
+// with ! for required, >other for a parameter that must be there too, and the types bool, int, int(min..max), num(min..max), enum(a,b), intenum(1,2), string, or
 // the name of a format. "name[n]" stands for name0 to name(n-1). A word "+x" includes table x.
 func parseSchema(text string) schema {
 	s := schema{}
@@ -60,6 +60,7 @@ func parseSchema(text string) schema {
 
 func parseField(typ string) field {
 	f := field{kind: "string"}
+	typ, f.requires, _ = strings.Cut(typ, ">")
 	if t, n, ok := strings.Cut(typ, "<"); ok {
 		f.maxLen, _ = strconv.Atoi(n)
 		typ = t
@@ -72,7 +73,10 @@ func parseField(typ string) field {
 	case "int", "num":
 		f.kind = map[string]string{"int": "integer", "num": "number"}[name]
 		f.min, f.max, _ = strings.Cut(args, "..")
-	case "enum":
+	case "enum", "intenum":
+		if name == "intenum" {
+			f.kind = "integer"
+		}
 		f.enum = strings.Split(args, ",")
 		if list, ok := enums[args]; ok {
 			f.enum = list

@@ -208,3 +208,16 @@ func (q *call) snapshotConfig() (any, error) {
 	q.p["snapshot"] = q.vars["snapname"]
 	return q.configGet()
 }
+
+func (q *call) snapshotUpdate() (any, error) {
+	v, err := q.vmOf()
+	if err != nil {
+		return nil, err
+	}
+	s := v.snapshotNamed(q.vars["snapname"])
+	if s == nil {
+		return nil, fail("snapshot '%s' does not exist", q.vars["snapname"])
+	}
+	s.description = q.p.str("description", s.description)
+	return nil, nil
+}

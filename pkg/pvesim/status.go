@@ -19,6 +19,9 @@ func (q *call) statusCurrent() (any, error) {
 	}
 	o := q.c.figures(v)
 	o["ha"] = object{"managed": 0}
+	if r := q.c.haOf(v.id); r != nil {
+		o["ha"] = object{"managed": 1, "state": r.state()}
+	}
 	o["qmpstatus"] = v.qmpStatus()
 	if agentOn(v.conf) {
 		o["agent"] = 1

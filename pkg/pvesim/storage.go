@@ -11,8 +11,9 @@ import (
 // storage is one entry of the storage configuration.
 type storage struct {
 	Storage
-	path string // of file storages
-	full bool   // refuses new volumes
+	path string            // of file storages
+	full bool              // refuses new volumes
+	more map[string]string // settings that make no difference here
 }
 
 func newStorage(s Storage) *storage {
@@ -29,7 +30,7 @@ func newStorage(s Storage) *storage {
 	if s.Name == "local" {
 		path = "/var/lib/vz"
 	}
-	return &storage{Storage: s, path: path}
+	return &storage{Storage: s, path: path, more: map[string]string{}}
 }
 
 func (s *storage) files() bool { return s.Type == "dir" || s.Type == "nfs" || s.Type == "cifs" }

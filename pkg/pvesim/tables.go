@@ -7,12 +7,16 @@ import (
 
 // enums are lists of values that are used more than once.
 var enums = map[string][]string{
-	"disks":    diskSlots,
-	"allslots": append(append([]string{}, diskSlots...), slots("unused", 256)...),
-	"keymap":   strings.Fields("de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt-br sv sl tr"),
-	"ostypes":  strings.Fields("other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris"),
-	"storages": strings.Fields("btrfs cephfs cifs dir esxi iscsi iscsidirect lvm lvmthin nfs pbs rbd zfs zfspool"),
-	"ifaces":   strings.Fields("bridge bond eth alias vlan fabric OVSBridge OVSBond OVSPort OVSIntPort vnet any_bridge any_local_bridge include_sdn"),
+	"disks":     diskSlots,
+	"allslots":  append(append([]string{}, diskSlots...), slots("unused", 256)...),
+	"keymap":    strings.Fields("de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt-br sv sl tr"),
+	"ostypes":   strings.Fields("other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris"),
+	"storages":  strings.Fields("btrfs cephfs cifs dir esxi iscsi iscsidirect lvm lvmthin nfs pbs rbd zfs zfspool"),
+	"ifaces":    strings.Fields("bridge bond eth alias vlan fabric OVSBridge OVSBond OVSPort OVSIntPort vnet any_bridge any_local_bridge include_sdn"),
+	"languages": strings.Fields("ar ca da de en es eu fa fr hr he it ja ka kr nb nl nn pl pt_BR ru sl sv tr ukr zh_CN zh_TW"),
+	"agentcommands": strings.Fields(`fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim get-fsinfo get-host-name get-memory-block-info
+		get-memory-blocks get-osinfo get-time get-timezone get-users get-vcpus info network-get-interfaces ping shutdown suspend-disk
+		suspend-hybrid suspend-ram`),
 	"loglevel": strings.Fields("emerg alert crit err warning notice info debug nolog"),
 }
 
@@ -47,16 +51,45 @@ var sharedTables = map[string]string{
 		unused[256]:unused usb[14]:string vcpus:int(1..) vga:vga virtio[16]:virtio virtiofs[10]:string vmgenid:uuid
 		vmstatestorage:storage-id watchdog:string`,
 	// What changes a configuration.
-	"vmupdate": `delete:configid-list digest:string<40 revert:configid-list skiplock:bool`,
+	"vmupdate": `force:bool>delete delete:configid-list digest:string<40 revert:configid-list skiplock:bool`,
 	"fwrule": `
-		comment:string dest:fw-address<512 digest:string<64 dport:fw-port enable:int(0..) icmp-type:string iface:fw-iface<20
-		log:enum(loglevel) macro:string<128 proto:fw-protocol source:fw-address<512 sport:fw-port`,
+		comment:string dest:fw-address<512 digest:string<64 dport:fw-port>proto enable:int(0..) icmp-type:string>proto iface:fw-iface<20
+		log:enum(loglevel) macro:string<128 proto:fw-protocol source:fw-address<512 sport:fw-port>proto`,
 	"fwoptions": `
 		dhcp:bool enable:bool ipfilter:bool log_level_in:enum(loglevel) log_level_out:enum(loglevel) macfilter:bool
 		ndp:bool policy_in:enum(ACCEPT,REJECT,DROP) policy_out:enum(ACCEPT,REJECT,DROP) radv:bool`,
 	"user": `
 		comment:string<2048 email:string<254 enable:bool expire:int(0..) firstname:string<1024 groups:string keys:string
 		lastname:string<1024`,
+	"nodefwoptions": `
+		enable:bool log_level_forward:enum(loglevel) log_level_in:enum(loglevel) log_level_out:enum(loglevel) log_nf_conntrack:bool ndp:bool
+		nf_conntrack_allow_invalid:bool nf_conntrack_helpers:string nf_conntrack_max:int(32768..)
+		nf_conntrack_tcp_timeout_established:int(7875..) nf_conntrack_tcp_timeout_syn_recv:int(30..60) nftables:bool nosmurfs:bool
+		protection_synflood:bool protection_synflood_burst:int protection_synflood_rate:int smurf_log_level:enum(loglevel)
+		tcp_flags_log_level:enum(loglevel) tcpflags:bool`,
+	// What a storage can be given, when it is made and later.
+	"storage": `
+		blocksize:string bwlimit:string comstar_hg:string comstar_tg:string content:content-list content-dirs:string create-base-path:bool
+		create-subdirs:bool data-pool:string disable:bool domain:string<256 encryption-key:string fingerprint:string
+		format:enum(raw,qcow2,subvol,vmdk) fs-name:string fuse:bool is_mountpoint:string keyring:string krbd:bool lio_tpg:string
+		master-pubkey:string max-protected-backups:int(-1..) mkdir:bool monhost:string mountpoint:string namespace:string nocow:bool
+		nodes:node-list nowritecache:bool options:string password:string<256 pool:string port:int(1..65535)
+		preallocation:enum(off,metadata,falloc,full) prune-backups:string saferemove:bool saferemove-stepsize:intenum(1,2,4,8,16,32)
+		saferemove_throughput:string server:string shared:bool skip-cert-verification:bool smbversion:enum(default,2.0,2.1,3,3.0,3.11)
+		snapshot-as-volume-chain:bool sparse:bool subdir:string tagged_only:bool username:string zfs-base-path:string`,
+	"vzdump": `
+		all:bool bwlimit:int(0..) compress:enum(0,1,gzip,lzo,zstd) dumpdir:string exclude:vmid-list exclude-path:command fleecing:string
+		ionice:int(0..8) job-id:string<50 lockwait:int(0..) mailnotification:enum(always,failure) mailto:string maxfiles:int(1..)
+		mode:enum(snapshot,suspend,stop) notes-template:string<1024>storage notification-mode:enum(auto,legacy-sendmail,notification-system)
+		pbs-change-detection-mode:enum(legacy,data,metadata) performance:string pigz:int pool:string protected:bool>storage prune-backups:string
+		quiet:bool remove:bool script:string stdexcludes:bool stdout:bool stop:bool stopwait:int(0..) storage:storage-id tmpdir:string
+		vmid:vmid-list zstd:int`,
+	"datacenter": `
+		bwlimit:string consent-text:string<65536 console:enum(applet,vv,html5,xtermjs) crs:string description:string<65536
+		email_from:string fencing:enum(watchdog,hardware,both) ha:string http_proxy:string keyboard:enum(keymap) language:enum(languages)
+		mac_prefix:string max_workers:int(1..) migration:string migration_unsecure:bool next-id:string notify:string
+		registered-tags:string replication:string tag-style:string u2f:string user-tag-access:string webauthn:string`,
+	"ha":   `comment:string<4096 failback:bool group:configid max_relocate:int(0..) max_restart:int(0..) state:enum(started,stopped,enabled,disabled,ignored)`,
 	"pool": `comment:string allow-move:bool delete:bool storage:storage-list vms:vmid-list`,
 }
 

@@ -123,7 +123,11 @@ func (u *update) driveValue(v *vm, k string, d drive) (string, error) {
 		return d.String(), nil
 	}
 	if name, size, ok := d.wanted(); ok {
-		vol, err := u.q.allocate(c.storage(name), v.node, volumeWant{vmid: v.id, prefix: "vm", size: size, format: d.opts["format"]}, u.log)
+		s, err := c.usable(name, v.node)
+		if err != nil {
+			return "", err // it went away meanwhile
+		}
+		vol, err := u.q.allocate(s, v.node, volumeWant{vmid: v.id, prefix: "vm", size: size, format: d.opts["format"]}, u.log)
 		if err != nil {
 			return "", err
 		}
@@ -134,7 +138,10 @@ func (u *update) driveValue(v *vm, k string, d drive) (string, error) {
 		return text, nil
 	}
 	if d.cloudinit() && strings.HasSuffix(d.volid, ":cloudinit") {
-		s := c.storage(d.storage())
+		s, err := c.usable(d.storage(), v.node)
+		if err != nil {
+			return "", err
+		}
 		vol, err := u.q.allocate(s, v.node, cloudinitVolume(s, v.id), u.log)
 		if err != nil {
 			return "", err

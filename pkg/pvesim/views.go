@@ -147,10 +147,7 @@ func (q *call) network() (any, error) {
 		if !q.may("/sdn/zones/localnetwork/"+b, "SDN.Audit|SDN.Use") && !q.may("/nodes/"+n.Name, "Sys.Audit") {
 			continue
 		}
-		out = append(out, object{
-			"iface": b, "type": "bridge", "active": 1, "autostart": 1, "bridge_fd": 0, "bridge_ports": "", "bridge_stp": "off", "bridge_vlan_aware": 1,
-			"address": n.IP, "cidr": n.IP + "/32", "netmask": "32", "families": []string{"inet"}, "method": "static", "method6": "manual", "priority": 3 + i,
-		})
+		out = append(out, bridge(n, i))
 	}
 	return out, nil
 }
@@ -245,6 +242,9 @@ func (c *Cluster) resource(v *vm) object {
 	}
 	if p := c.poolOf(v.id); p != "" {
 		o["pool"] = p
+	}
+	if r := c.haOf(v.id); r != nil {
+		o["hastate"] = r.state()
 	}
 	return o
 }

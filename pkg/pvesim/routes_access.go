@@ -1,0 +1,32 @@
+package pvesim
+
+// accessRoutes are users, tokens, groups, roles and permissions.
+var accessRoutes = []routeRow{
+	{"POST", "/access/ticket", "world", "new-format:bool otp:string password!:string path:string<64>privs privs:string<64>path realm:string<32 tfa-challenge:string username!:string<64", (*call).ticket},
+	{"GET", "/access/roles", "", "", (*call).roleList},
+	{"POST", "/access/roles", "/access Sys.Modify", "privs:priv-list roleid!:roleid", (*call).roleCreate},
+	{"GET", "/access/roles/{roleid}", "", "", (*call).roleShow},
+	{"PUT", "/access/roles/{roleid}", "/access Sys.Modify", "append:bool>privs privs:priv-list", (*call).roleUpdate},
+	{"DELETE", "/access/roles/{roleid}", "/access Sys.Modify", "", (*call).roleDelete},
+	{"GET", "/access/users", "", "enabled:bool full:bool", (*call).userList},
+	{"POST", "/access/users", "adduser", "+user password:string<64 userid!:userid<64", (*call).userCreate},
+	{"GET", "/access/users/{userid}", "/access/groups User.Modify|Sys.Audit", "", (*call).userShow},
+	{"PUT", "/access/users/{userid}", "/access/groups User.Modify", "+user append:bool>groups", (*call).userUpdate},
+	{"DELETE", "/access/users/{userid}", "adduser", "", (*call).userDelete},
+	{"PUT", "/access/password", "", "confirmation-password:string<64 password!:string<64 userid!:userid<64", (*call).setPassword},
+	{"GET", "/access/groups", "", "", (*call).groupList},
+	{"POST", "/access/groups", "/access/groups Group.Allocate", "comment:string groupid!:groupid", (*call).groupCreate},
+	{"GET", "/access/groups/{groupid}", "/access/groups Sys.Audit|Group.Allocate", "", (*call).groupShow},
+	{"PUT", "/access/groups/{groupid}", "/access/groups Group.Allocate", "comment:string", (*call).groupUpdate},
+	{"DELETE", "/access/groups/{groupid}", "/access/groups Group.Allocate", "", (*call).groupDelete},
+	{"GET", "/access/domains", "world", "", (*call).realmList},
+	{"GET", "/access/domains/{realm}", "/access/realm Realm.Allocate|Sys.Audit", "", (*call).realmShow},
+	{"GET", "/access/users/{userid}/token", "", "", (*call).tokenList},
+	{"POST", "/access/users/{userid}/token/{tokenid}", "", "comment:string expire:int(0..) privsep:bool", (*call).tokenCreate},
+	{"GET", "/access/users/{userid}/token/{tokenid}", "", "", (*call).tokenShow},
+	{"PUT", "/access/users/{userid}/token/{tokenid}", "", "comment:string delete:configid-list expire:int(0..) privsep:bool", (*call).tokenUpdate},
+	{"DELETE", "/access/users/{userid}/token/{tokenid}", "", "", (*call).tokenDelete},
+	{"GET", "/access/acl", "", "", (*call).aclList},
+	{"PUT", "/access/acl", "", "delete:bool groups:string path!:string propagate:bool roles!:roleid-list tokens:tokenid-list users:userid-list", (*call).aclUpdate},
+	{"GET", "/access/permissions", "", "path:string userid:string", (*call).permissions},
+}
