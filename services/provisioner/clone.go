@@ -46,7 +46,7 @@ func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trig
 		NewID: int(t.VM.GetVmid()), Name: pkg.GetName(), Description: machine.Mark(t.VM),
 		Full: pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL,
 	}
-	if t.VM.GetPlacement() != t.VM.GetNode() {
+	if home(t.VM) != t.VM.GetNode() {
 		order.Full = true // a linked clone cannot leave its template's local storage
 	}
 	if order.Full {
@@ -101,14 +101,17 @@ func (p *provisioner) adopt(ctx context.Context, c *pve.Client, t *bus.Trigger, 
 // place chooses template, nodes and VMID and reserves the VMID. avoid is a VMID that turned out to
 // be taken; 0 for none.
 func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) error {
-	inv := p.inventories[t.VM.GetCluster()]
-	all, err := inv.list(ctx)
-	if err != nil {
-		return machine.Explain(err, kept)
+	all, choice, tpl, err := p.choose(ctx, t.VM, inventoryAge)
+	var no *placement.Impossible
+	if errors.As(err, &no) {
+		// No person is asked for what may just have been mended.
+		all, choice, tpl, err = p.choose(ctx, t.VM, 0)
 	}
-	choice, tpl, err := p.choose(ctx, inv, all, t.VM)
+	if errors.As(err, &no) && !no.Passing {
+		return &bus.NeedsPerson{Cause: no.Reason, Kept: nothingMade, Next: no.Next, Err: err}
+	}
 	if err != nil {
-		return err
+		return machine.Explain(err, nothingMade)
 	}
 	used := map[int]bool{avoid: true}
 	for _, vm := range all.VMs {
@@ -132,35 +135,30 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 	return nil
 }
 
-func (p *provisioner) choose(ctx context.Context, inv *inventory, all pve.Resources, vm *vmlinev1.VM) (placement.Choice, pve.VM, error) {
-	const untouched = "Nothing was made yet; the addresses stay reserved."
-	ask := func(err error) error {
-		var no *placement.Impossible
-		if errors.As(err, &no) {
-			return &bus.NeedsPerson{Cause: no.Reason, Kept: untouched, Next: no.Next, Err: err}
-		}
-		return machine.Explain(err, untouched)
+// nothingMade is what a placement that failed leaves behind.
+const nothingMade = "Nothing was made yet; the addresses stay reserved."
+
+// choose looks for template and nodes in a list of the cluster's resources that is at most so old.
+func (p *provisioner) choose(ctx context.Context, vm *vmlinev1.VM, age time.Duration) (all pve.Resources, choice placement.Choice, tpl pve.VM, err error) {
+	inv, pkg := p.inventories[vm.GetCluster()], vm.GetPackage()
+	if all, err = inv.list(ctx, age); err != nil {
+		return
 	}
-	tpl, err := placement.Template(all, vm.GetPackage().GetTemplate())
-	if err != nil {
-		return placement.Choice{}, pve.VM{}, ask(err)
+	if tpl, err = placement.Template(all, pkg.GetTemplate(), pkg.GetNode()); err != nil {
+		return
 	}
 	from, err := inv.templateStorages(ctx, tpl)
 	if err != nil {
-		return placement.Choice{}, pve.VM{}, ask(err)
+		return
 	}
 	to := from
-	if named := vm.GetPackage().GetSystemDisk().GetStorage(); named != "" && vm.GetPackage().GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL {
+	if named := pkg.GetSystemDisk().GetStorage(); named != "" && pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL {
 		to = []string{named}
 	}
-	var choice placement.Choice
-	memory := int64(vm.GetPackage().GetMemoryMib()) << 20
+	memory := int64(pkg.GetMemoryMib()) << 20
 	err = p.inFlight.place(vm.GetCluster(), memory, p.Bus.Now(), func(planned map[string]int64) (string, error) {
-		choice, err = placement.Choose(all, tpl, from, to, vm.GetPackage(), planned)
+		choice, err = placement.Choose(all, tpl, from, to, pkg, planned)
 		return choice.Node, err
 	})
-	if err != nil {
-		return placement.Choice{}, pve.VM{}, ask(err)
-	}
-	return choice, tpl, nil
+	return all, choice, tpl, err
 }

@@ -32,9 +32,9 @@ func newInventory(c *pve.Client, now func() time.Time) *inventory {
 	return &inventory{client: c, now: now, templates: map[int]*reading[[]string]{}}
 }
 
-// list returns the cluster's resources.
-func (i *inventory) list(ctx context.Context) (pve.Resources, error) {
-	return i.resources.get(i.now, inventoryAge, func() (pve.Resources, error) { return i.client.Resources(ctx) })
+// list returns the cluster's resources, at most so old; 0 means as they are now.
+func (i *inventory) list(ctx context.Context, age time.Duration) (pve.Resources, error) {
+	return i.resources.get(i.now, age, func() (pve.Resources, error) { return i.client.Resources(ctx) })
 }
 
 // templateStorages returns the storages that a template's volumes are on.

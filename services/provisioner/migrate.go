@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/vmline/vmline/pkg/bus"
@@ -9,10 +10,14 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
+// home is the node where the VM is to live: the one that its package names, also when a repeated order
+// names another than the first one did, or the one that was chosen.
+func home(vm *vmlinev1.VM) string { return cmp.Or(vm.GetPackage().GetNode(), vm.GetPlacement()) }
+
 // migrate takes the VM to the node where it is to live, when the template's storage forced the
 // clone to appear on another.
 func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	if t.VM.GetTask() == nil && t.VM.GetNode() == t.VM.GetPlacement() {
+	if t.VM.GetTask() == nil && t.VM.GetNode() == home(t.VM) {
 		return bus.Done, nil
 	}
 	c, err := p.cluster(t.VM)
@@ -27,13 +32,13 @@ func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 		return 0, machine.Explain(err, kept)
 	}
 	t.VM.Node = found.Node
-	if found.Node == t.VM.GetPlacement() {
+	if found.Node == home(t.VM) {
 		return bus.Done, nil
 	}
 	if err := t.Current(ctx); err != nil {
 		return 0, err
 	}
-	upid, err := c.Migrate(ctx, found.Node, int(t.VM.GetVmid()), t.VM.GetPlacement(), pve.MigrateOptions{})
+	upid, err := c.Migrate(ctx, found.Node, int(t.VM.GetVmid()), home(t.VM), pve.MigrateOptions{})
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}

@@ -13,12 +13,17 @@ import (
 )
 
 // Impossible says why no choice fits, and what would help.
-type Impossible struct{ Reason, Next string }
+type Impossible struct {
+	Reason, Next string
+	// Passing says that it may become possible by itself: a node that is down comes back.
+	Passing bool
+}
 
 func (e *Impossible) Error() string { return e.Reason + ". " + e.Next }
 
-// Template finds the package's template by VMID or by name.
-func Template(r pve.Resources, want string) (pve.VM, error) {
+// Template finds the package's template by VMID or by name. Of several by one name it takes one whose
+// node is up, and the one on the node near, where that is not empty.
+func Template(r pve.Resources, want, near string) (pve.VM, error) {
 	var found []pve.VM
 	for _, vm := range r.VMs {
 		if vm.Template && (vm.Name == want || strconv.Itoa(vm.VMID) == want) {
@@ -27,12 +32,22 @@ func Template(r pve.Resources, want string) (pve.VM, error) {
 	}
 	if len(found) == 0 {
 		return pve.VM{}, &Impossible{
-			fmt.Sprintf("the cluster has no template %q", want),
-			"Make that template on Proxmox, or correct its name in the package; then repeat the order.",
+			Reason: fmt.Sprintf("the cluster has no template %q", want),
+			Next:   "Make that template on Proxmox, or correct its name in the package; then repeat the order.",
 		}
 	}
-	slices.SortFunc(found, func(a, b pve.VM) int { return cmp.Compare(a.VMID, b.VMID) })
-	return found[0], nil
+	far := func(vm pve.VM) int {
+		switch {
+		case !online(r, vm.Node):
+			return 2
+		case vm.Node != near:
+			return 1
+		}
+		return 0
+	}
+	return slices.MinFunc(found, func(a, b pve.VM) int {
+		return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a.VMID, b.VMID))
+	}), nil
 }
 
 // Choice is where a VM is cloned and where it is to live.
@@ -55,13 +70,13 @@ type Choice struct {
 //	yes                    yes                    the named node        the named node
 //
 // from are the storages of the template's volumes, to those of the clone's: Proxmox clones to
-// another node only if all of them are shared, and the VM can live only where to is. planned is the memory in bytes of VMs on their way to each node,
-// which Proxmox does not count yet.
+// another node only if all of them are shared, and the VM can live only where to is. planned is the
+// memory in bytes of VMs on their way to each node, which Proxmox does not count yet.
 func Choose(r pve.Resources, tpl pve.VM, from, to []string, pkg *vmlinev1.Package, planned map[string]int64) (Choice, error) {
 	if !online(r, tpl.Node) {
 		return Choice{}, &Impossible{
-			fmt.Sprintf("node %s, which has template %s, is not online", tpl.Node, tpl.Name),
-			"Bring the node up, then repeat the order.",
+			Reason: fmt.Sprintf("node %s, which has template %s, is not online", tpl.Node, tpl.Name),
+			Next:   "Bring the node up, then repeat the order.", Passing: true,
 		}
 	}
 	node := pkg.GetNode()
@@ -87,13 +102,14 @@ func online(r pve.Resources, node string) bool {
 func canLiveOn(r pve.Resources, node string, storages []string) error {
 	const next = "Name another node in the package, or none; then repeat the order."
 	if !online(r, node) {
-		return &Impossible{fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node), next}
+		known := slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node })
+		return &Impossible{fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node), next, known}
 	}
 	for _, storage := range storages {
 		seen := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage })
 		here := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == node })
 		if seen && !here {
-			return &Impossible{fmt.Sprintf("node %s, which the package names, does not have storage %s", node, storage), next}
+			return &Impossible{fmt.Sprintf("node %s, which the package names, does not have storage %s", node, storage), next, false}
 		}
 	}
 	return nil

@@ -32,18 +32,21 @@ func three() pve.Resources {
 		VMs: []pve.VM{
 			{VMID: 9002, Name: "debian", Template: true, Node: "n2"}, {VMID: 9001, Name: "debian", Template: true, Node: "n1"},
 			{VMID: 100, Name: "ubuntu", Node: "n1"}, {VMID: 9003, Name: "9001", Template: true, Node: "n3"},
+			{VMID: 9004, Name: "fedora", Template: true, Node: "off"}, {VMID: 9005, Name: "fedora", Template: true, Node: "n3"},
+			{VMID: 9006, Name: "suse", Template: true, Node: "off"},
 		},
 	}
 }
 
 func TestTemplate(t *testing.T) {
 	for _, tt := range []struct {
-		want string
-		vmid int
+		want, near string
+		vmid       int
 	}{
-		{"debian", 9001}, {"9002", 9002}, {"9001", 9001}, {"9003", 9003}, {"ubuntu", 0}, {"100", 0}, {"", 0}, {"Debian", 0},
+		{"debian", "", 9001}, {"9002", "", 9002}, {"9001", "", 9001}, {"9003", "", 9003}, {"ubuntu", "", 0}, {"100", "", 0}, {"", "", 0}, {"Debian", "", 0},
+		{"debian", "n2", 9002}, {"debian", "n3", 9001}, {"9002", "n1", 9002}, {"fedora", "", 9005}, {"fedora", "off", 9005}, {"suse", "", 9006},
 	} {
-		got, err := Template(three(), tt.want)
+		got, err := Template(three(), tt.want, tt.near)
 		var no *Impossible
 		if tt.vmid == 0 && (!errors.As(err, &no) || no.Next == "") {
 			t.Errorf("%q: got %d, %v", tt.want, got.VMID, err)
@@ -64,6 +67,7 @@ func TestChoose(t *testing.T) {
 		planned  map[string]int64
 		want     Choice
 		refused  string
+		passing  bool
 	}{
 		{name: "local template, no node named", from: []string{"local"}, want: Choice{"n1", "n1", "n1"}},
 		{name: "shared template, no node named", from: []string{"san"}, want: Choice{"n1", "n2", "n2"}},
@@ -81,8 +85,8 @@ func TestChoose(t *testing.T) {
 		{name: "only the clone's storage must be where it lives", from: []string{"san"}, to: []string{"ceph"}, node: "n3", want: Choice{"n1", "n3", "n3"}},
 		{name: "a storage that the token may not see", from: []string{"secret"}, node: "n2", want: Choice{"n1", "n1", "n2"}},
 
-		{name: "the template's node is down", template: "off", from: []string{"san"}, refused: "off, which has template"},
-		{name: "the named node is down", from: []string{"san"}, node: "off", refused: "off, which the package names, is not an online node"},
+		{name: "the template's node is down", template: "off", from: []string{"san"}, refused: "off, which has template", passing: true},
+		{name: "the named node is down", from: []string{"san"}, node: "off", refused: "off, which the package names, is not an online node", passing: true},
 		{name: "the named node does not exist", from: []string{"san"}, node: "n9", refused: "n9, which the package names"},
 		{name: "the named node lacks the storage", from: []string{"san"}, node: "n3", refused: "n3, which the package names, does not have storage san"},
 	} {
@@ -97,8 +101,8 @@ func TestChoose(t *testing.T) {
 			got, err := Choose(three(), tpl, tt.from, tt.to, &vmlinev1.Package{Node: tt.node, MemoryMib: max(tt.memory, 1024)}, tt.planned)
 			var no *Impossible
 			if tt.refused != "" {
-				if !errors.As(err, &no) || !strings.Contains(no.Reason, tt.refused) || no.Next == "" {
-					t.Fatalf("got %v, want a refusal with %q", err, tt.refused)
+				if !errors.As(err, &no) || !strings.Contains(no.Reason, tt.refused) || no.Next == "" || no.Passing != tt.passing {
+					t.Fatalf("got %+v, want a refusal with %q", err, tt.refused)
 				}
 				return
 			}
