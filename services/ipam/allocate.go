@@ -46,7 +46,25 @@ func (s *service) setIP(ctx context.Context, t *bus.Trigger) (bus.Outcome, error
 		return bus.Done, err
 	}
 	t.VM.Addresses = addresses
-	return bus.Done, nil
+	return bus.Done, s.keep(ctx, t)
+}
+
+// keep gives the addresses back if the VM is being taken away meanwhile: the step to terminated may
+// have looked for them before they were claimed. A termination that comes later finds them.
+func (s *service) keep(ctx context.Context, t *bus.Trigger) error {
+	last, err := s.bus.Last(ctx, t.VM.GetRef())
+	switch {
+	case errors.Is(err, bus.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case last.VM.GetUid() == t.VM.GetUid() && last.VM.GetOperation().GetKind() != vmlinev1.Operation_KIND_TERMINATE:
+		return nil
+	}
+	if _, err := s.terminated(ctx, t); err != nil {
+		return err
+	}
+	return fmt.Errorf("give addresses to %s: %w", t.VM.GetRef(), bus.ErrSuperseded)
 }
 
 // allocate returns the VM's addresses after they are held in the truth. With a *bus.NeedsPerson it
