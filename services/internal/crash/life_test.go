@@ -18,12 +18,13 @@ import (
 var errKilled = errors.New("the process was killed")
 
 // strike is where a service dies: at the nth call of a name, which is not made, or whose answer is
-// lost.
+// lost. With a hold it does not die, but waits there.
 type strike struct {
 	service chain.Service
 	call    string
 	nth     int
 	after   bool
+	hold    *hold
 }
 
 func (s strike) String() string {
@@ -101,14 +102,14 @@ func (f *fate) hasStruck() bool {
 	return f.struck
 }
 
-// hits counts a call and says whether the instance that makes it dies, before or after it.
-func (f *fate) hits(call string) (hit, after bool) {
+// hits counts a call and says whether it is the one where the strike comes.
+func (f *fate) hits(call string) (hit bool, s strike) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls[call]++
 	hit = f.strike.service == f.service && f.strike.call == call && f.strike.nth == f.calls[call]
 	f.struck = f.struck || hit
-	return hit, f.strike.after
+	return hit, f.strike
 }
 
 // life is one instance of a service, until it is killed. A dead one makes no call any more and
@@ -142,23 +143,36 @@ func (l *life) around(call string, do func() error) error {
 	if l.isDead() {
 		return errKilled
 	}
-	hit, after := l.fate.hits(call)
-	if hit && !after {
-		l.die()
+	hit, at := l.fate.hits(call)
+	if !hit {
+		at.hold.pass(l.fate.service, call)
+	}
+	if hit && !at.after {
+		l.suffer(at)
+	}
+	if l.isDead() {
 		return errKilled
 	}
 	if l.fate.loses(call) {
 		return nil
 	}
 	err := do()
-	if hit {
-		l.die()
+	if hit && at.after {
+		l.suffer(at)
 	}
 	if l.isDead() {
 		return errKilled
 	}
 	l.made(call)
 	return err
+}
+
+func (l *life) suffer(at strike) {
+	if at.hold == nil {
+		l.die()
+		return
+	}
+	at.hold.wait()
 }
 
 // made notes a call that was made and whose answer has come.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/rig"
@@ -83,6 +84,11 @@ func (s *stage) perform(t *testing.T, instances int, do func(*stage)) {
 // struck says whether a service has died.
 func (s *stage) struck() bool {
 	return slices.ContainsFunc(s.fates, func(f *fate) bool { return f.hasStruck() })
+}
+
+// counted is how often a service has made a call.
+func (s *stage) counted(service chain.Service, call string) int {
+	return s.fates[slices.Index(services, service)].counted()[call]
 }
 
 // expect has every service count anew.

@@ -27,15 +27,17 @@ var packages = map[string]*vmlinev1.Package{"small": rig.Small("web-1"), "full":
 type scene struct {
 	pkg                string
 	making, takingAway strike
+	// first is set in the first scene that has its strike in the making.
+	first bool
 	// looks is what the finished machine has to look like.
 	looks string
 }
 
 // record runs each package's chain undisturbed, and returns scenes for every call that a service
 // makes, before and after.
-func record(t *testing.T, names ...string) []scene {
+func record(t *testing.T, o rig.Options, names ...string) []scene {
 	t.Helper()
-	s := newStage(t, rig.Options{})
+	s := newStage(t, o)
 	var scenes []scene
 	for _, pkg := range names {
 		var making, takingAway map[strike]int
@@ -53,7 +55,7 @@ func record(t *testing.T, names ...string) []scene {
 		}
 		m, a := strikes(making), strikes(takingAway)
 		for i := range max(len(m), len(a)) {
-			scenes = append(scenes, scene{pkg, m[i%len(m)], a[i%len(a)], looks})
+			scenes = append(scenes, scene{pkg, m[i%len(m)], a[i%len(a)], i < len(m), looks})
 		}
 	}
 	return scenes
@@ -118,7 +120,7 @@ func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruc
 }
 
 func TestKilledAtEveryCall(t *testing.T) {
-	eachScene(t, record(t, "small", "full"), func(t *testing.T, s *stage, ref string, row scene) {
+	eachScene(t, rig.Options{}, record(t, rig.Options{}, "small", "full"), func(t *testing.T, s *stage, ref string, row scene) {
 		s.play(t, ref, row, 1, func(t *testing.T) { t.Error("that call was not made") })
 	})
 }
@@ -128,7 +130,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 // a strike may find none; most do.
 func TestKilledAtEveryCallOfTwo(t *testing.T) {
 	var unstruck, struck atomic.Int32
-	eachScene(t, record(t, "full"), func(t *testing.T, s *stage, ref string, row scene) {
+	eachScene(t, rig.Options{}, record(t, rig.Options{}, "full"), func(t *testing.T, s *stage, ref string, row scene) {
 		defer s.twice(t)()
 		struck.Add(2)
 		s.play(t, ref, row, 2, func(*testing.T) { unstruck.Add(1) })
@@ -167,17 +169,17 @@ func (s *stage) twice(t *testing.T) (stop func()) {
 }
 
 // eachScene plays the rows on several stages at once.
-func eachScene(t *testing.T, rows []scene, play func(*testing.T, *stage, string, scene)) {
+func eachScene(t *testing.T, o rig.Options, rows []scene, play func(*testing.T, *stage, string, scene)) {
 	t.Helper()
 	t.Logf("%d scenes", len(rows))
 	next := make(chan int)
 	var playing sync.WaitGroup
 	for range stages {
-		s := warmStage(t)
+		s := warmStage(t, o)
 		playing.Go(func() {
 			for i := range next {
 				if !t.Run(fmt.Sprintf("%s/%d", rows[i].pkg, i), func(t *testing.T) { play(t, s, fmt.Sprintf("vm-%d", i), rows[i]) }) {
-					s = warmStage(t) // what is left of this VM would fail all others
+					s = warmStage(t, o) // what is left of this VM would fail all others
 				}
 			}
 		})
@@ -190,9 +192,9 @@ func eachScene(t *testing.T, rows []scene, play func(*testing.T, *stage, string,
 }
 
 // warmStage is a stage on which Redis knows ipam's scripts.
-func warmStage(t *testing.T) *stage {
+func warmStage(t *testing.T, o rig.Options) *stage {
 	t.Helper()
-	s := newStage(t, rig.Options{})
+	s := newStage(t, o)
 	s.perform(t, 1, func(s *stage) {
 		s.makeVM("warm", packages["small"])
 		s.removeVM("warm")
