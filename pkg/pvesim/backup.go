@@ -34,7 +34,7 @@ func (q *call) vzdump() (any, error) {
 // backupSteps back up one VM; the lock key is "backup" meanwhile.
 func (q *call) backupSteps(t *task, s *storage, id string) []step {
 	find := func() (*vm, error) { q.vars["vmid"] = id; return q.vmOf() }
-	return []step{{0, func() error {
+	return []step{{run: func() error {
 		v, err := find()
 		if err != nil {
 			return fail("unable to find VM '%s'", id)
@@ -45,7 +45,7 @@ func (q *call) backupSteps(t *task, s *storage, id string) []step {
 		v.conf["lock"] = "backup"
 		t.log("INFO: Starting Backup of VM %d (qemu)", v.id)
 		return nil
-	}}, {q.c.cfg.Durations.Backup, func() error {
+	}}, {takes: q.c.cfg.Durations.Backup, run: func() error {
 		v, err := find()
 		if err != nil {
 			return err

@@ -150,14 +150,32 @@ func (cl *cloning) job(t *task) *job {
 	cl.log = t.log
 	takes := cl.q.c.cfg.Durations.Clone
 	first := min(takes/4, 500*time.Millisecond)
+	source := lockVMFor(cl.src.id, cloneLockTimeout)
+	source.shared = !cl.src.running
+	steps := once(0, cl.begin)
+	steps = append(steps, cl.q.c.allocating(cl.q.node, "clone failed: ", cl.targets())...)
+	steps = append(steps, once(first, cl.describe)...)
 	return &job{
-		locks: []lockWant{
-			{vmid: cl.src.id, shared: !cl.src.running, timeout: cloneLockTimeout},
-			{vmid: cl.newid, timeout: cloneLockTimeout},
-		},
-		steps: []step{{0, cl.begin}, {first, cl.describe}, {takes - first, cl.finish}},
+		locks: []lockWant{source, lockVMFor(cl.newid, cloneLockTimeout)},
+		steps: append(steps, once(takes-first, cl.finish)...),
 		undo:  cl.undo,
 	}
+}
+
+// targets are the storages in which volumes will be made, one for each drive.
+func (cl *cloning) targets() []*storage {
+	var list []*storage
+	for _, k := range drives(cl.conf) {
+		d := mustDrive(k, cl.conf[k])
+		name := cl.storage
+		if name == "" {
+			name = d.storage()
+		}
+		if s := cl.q.c.storage(name); s != nil && (!d.cdrom() || d.cloudinit()) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 func (cl *cloning) begin() error {
@@ -173,9 +191,7 @@ func (cl *cloning) begin() error {
 	cl.dst.guest = cl.src.guest
 	cl.dst.conf["description"], cl.dst.conf["lock"] = " qmclone temporary file", "clone"
 	c.vms[cl.newid] = cl.dst
-	if p := cl.q.p["pool"]; p != "" {
-		c.pools[p].vms[cl.newid] = true
-	}
+	c.joinPool(cl.q.p["pool"], cl.newid)
 	return nil
 }
 

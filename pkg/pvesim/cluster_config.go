@@ -98,7 +98,10 @@ type Guest struct {
 type Durations struct {
 	// Fork is the time from the answer with the UPID to the start of the work. Without it a second
 	// call sees what the task of the first has begun.
-	Fork                                             time.Duration
+	Fork time.Duration
+	// Allocate is how long a storage is locked for each volume that is made in it. Others wait for at
+	// most 10 s, as on a real cluster when clones run beside each other. 0: storages are not locked.
+	Allocate                                         time.Duration
 	Create, Clone, Config, Resize, Template, Destroy time.Duration
 	Start, Stop, Shutdown, Reboot, Suspend, Resume   time.Duration
 	Snapshot, SnapshotDelete, Rollback               time.Duration

@@ -83,7 +83,7 @@ func (q *call) configPut() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{locks: lockVM(q.vmid()), steps: once(q.c.cfg.Durations.Config, u.run)}
+	j := &job{locks: lockVM(q.vmid()), steps: append(u.allocating(), once(q.c.cfg.Durations.Config, u.run)...)}
 	u.log = func(string, ...any) {}
 	q.breakJob(j)
 	return nil, q.wait(j)
@@ -98,10 +98,9 @@ func (q *call) configPost() (any, error) {
 	upid := q.fork("qmconfig", q.vars["vmid"], func(t *task) *job {
 		ended = t
 		u.log = t.log
-		return &job{locks: lockVM(q.vmid()), steps: []step{
-			{0, func() error { t.log("update VM %d: %s", q.vmid(), u.commandLine()); return nil }},
-			{q.c.cfg.Durations.Config, u.run},
-		}}
+		steps := once(0, func() error { t.log("update VM %d: %s", q.vmid(), u.commandLine()); return nil })
+		steps = append(steps, u.allocating()...)
+		return &job{locks: lockVM(q.vmid()), steps: append(steps, once(q.c.cfg.Durations.Config, u.run)...)}
 	})
 	if delay := q.p.int("background_delay", 0); delay > 0 {
 		return q.delayed(ended, upid, time.Duration(delay)*time.Second)
@@ -143,6 +142,19 @@ type update struct {
 	skip    bool
 	log     func(string, ...any)
 	created []*volume // to be freed when the update fails
+}
+
+// allocating are the steps that wait for the storages of new volumes.
+func (u *update) allocating() []step {
+	var list []*storage
+	for _, k := range sortedKeys(u.drives) {
+		d := u.drives[k]
+		_, _, wanted := d.wanted()
+		if s := u.q.c.storage(d.storage()); s != nil && (wanted || strings.HasSuffix(d.volid, ":cloudinit")) {
+			list = append(list, s)
+		}
+	}
+	return u.q.c.allocating(u.q.node, "", list)
 }
 
 // commandLine is the change as the task log shows it.

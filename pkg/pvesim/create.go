@@ -28,19 +28,19 @@ func (q *call) vmCreate() (any, error) {
 	}
 	return q.fork("qmcreate", itoa(id), func(t *task) *job {
 		u.log = t.log
+		steps := once(0, func() error {
+			if q.c.vms[id] != nil {
+				return fail("unable to create VM %d: config file already exists", id)
+			}
+			v.conf["lock"] = "create"
+			q.c.vms[id] = v
+			q.c.joinPool(q.p["pool"], id)
+			return nil
+		})
+		steps = append(steps, u.allocating()...)
 		return &job{
 			locks: lockVM(id),
-			steps: []step{{0, func() error {
-				if q.c.vms[id] != nil {
-					return fail("unable to create VM %d: config file already exists", id)
-				}
-				v.conf["lock"] = "create"
-				q.c.vms[id] = v
-				if p := q.p["pool"]; p != "" {
-					q.c.pools[p].vms[id] = true
-				}
-				return nil
-			}}, {q.c.cfg.Durations.Create, func() error { return q.fillIn(u, v) }}},
+			steps: append(steps, once(q.c.cfg.Durations.Create, func() error { return q.fillIn(u, v) })...),
 			undo: func() {
 				if q.c.vms[id] == v {
 					q.c.destroy(v, false)

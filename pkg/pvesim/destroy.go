@@ -20,7 +20,7 @@ func (q *call) vmDestroy() (any, error) {
 	return q.fork("qmdestroy", q.vars["vmid"], func(t *task) *job {
 		return &job{
 			locks: lockVM(v.id),
-			steps: []step{{0, func() error { return q.beginDestroy(t) }}, {q.c.cfg.Durations.Destroy, func() error {
+			steps: []step{{run: func() error { return q.beginDestroy(t) }}, {takes: q.c.cfg.Durations.Destroy, run: func() error {
 				if v := q.c.vms[q.vmid()]; v != nil {
 					q.logMissing(t, v)
 					q.c.destroy(v, q.p.bool("destroy-unreferenced-disks"))

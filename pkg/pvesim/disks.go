@@ -243,7 +243,11 @@ func (q *call) moveToStorage(v *vm) (any, error) {
 		return nil, fail("you can't move to the same storage with same format")
 	}
 	return q.fork("qmmove", q.vars["vmid"], func(t *task) *job {
-		return &job{locks: lockVM(v.id), steps: once(q.c.cfg.Durations.Move, func() error {
+		steps := q.c.allocating(v.node, "storage migration failed: ", []*storage{s})
+		return &job{locks: lockVM(v.id), steps: append(steps, once(q.c.cfg.Durations.Move, func() error {
+			if _, err := q.vmOf(); err != nil {
+				return err
+			}
 			if err := v.unlocked(false); err != nil {
 				return err
 			}
@@ -260,6 +264,6 @@ func (q *call) moveToStorage(v *vm) (any, error) {
 				v.conf[freeUnused(v.conf)] = src.volid()
 			}
 			return nil
-		})}
+		})...)}
 	}), nil
 }

@@ -148,7 +148,7 @@ func (q *call) breakTask(t *task, j *job) {
 		for _, s := range j.steps {
 			takes += s.takes
 		}
-		j.steps = []step{{takes, func() error { return fail("%s", f.Text) }}}
+		j.steps = once(takes, func() error { return fail("%s", f.Text) })
 	case f.is(TaskWarnings):
 		for i := range max(1, f.Warnings) {
 			t.warn("simulated warning %d", i+1)
@@ -163,11 +163,11 @@ func (q *call) breakJob(j *job) {
 	if !q.fault.is(LockTimeout) {
 		return
 	}
-	vmid := q.vmid()
+	late := errLockTimeout(lockFile(q.vmid()))
 	if len(j.locks) > 0 {
-		vmid = j.locks[len(j.locks)-1].vmid
+		late = j.locks[len(j.locks)-1].late
 	}
 	j.locks = nil
-	j.steps = []step{{0, func() error { j.log("trying to acquire lock..."); return nil }}, {lockTimeout, func() error { return errLockTimeout(vmid) }}}
+	j.steps = append(once(0, func() error { j.log("trying to acquire lock..."); return nil }), once(lockTimeout, func() error { return late })...)
 	j.undo = nil
 }

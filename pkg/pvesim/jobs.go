@@ -14,9 +14,9 @@ type job struct {
 	// end takes the result.
 	end func(error)
 
-	held  []int
-	stop  func() // ends the present wait
-	begun bool   // all locks are held
+	held  []string // names of locks
+	stop  func()   // ends the present wait
+	begun bool     // all locks are held
 	over  bool
 }
 
@@ -24,10 +24,11 @@ type job struct {
 type step struct {
 	takes time.Duration
 	run   func() error
+	lock  *lockWant // held during the step only
 }
 
 // once is a job's single step.
-func once(takes time.Duration, run func() error) []step { return []step{{takes, run}} }
+func once(takes time.Duration, run func() error) []step { return []step{{takes: takes, run: run}} }
 
 // start begins a job: locks first, then the steps.
 func (c *Cluster) start(j *job) {
@@ -38,19 +39,24 @@ func (c *Cluster) start(j *job) {
 	}
 	want := j.locks[0]
 	j.locks = j.locks[1:]
+	c.acquire(j, want, func() { c.start(j) })
+}
+
+// acquire gets a lock for a job, which fails when that takes too long.
+func (c *Cluster) acquire(j *job, want lockWant, then func()) {
 	waited := false
 	atOnce, cancel := c.lock(want, func() {
 		if waited {
 			j.log(" OK")
 		}
 		j.stop = nil
-		j.held = append(j.held, want.vmid)
-		c.start(j)
-	}, func() { c.finish(j, errLockTimeout(want.vmid)) })
+		j.held = append(j.held, want.file)
+		then()
+	}, func() { c.finish(j, want.late) })
 	if !atOnce {
 		waited = true
 		j.stop = cancel
-		j.log("trying to acquire lock...")
+		j.log("%s", want.waits)
 	}
 }
 
@@ -65,12 +71,27 @@ func (c *Cluster) next(j *job) {
 	}
 	s := j.steps[0]
 	j.steps = j.steps[1:]
+	if s.lock == nil {
+		c.do(j, s, func() {})
+		return
+	}
+	c.acquire(j, *s.lock, func() {
+		c.do(j, s, func() {
+			j.held = j.held[:len(j.held)-1]
+			c.unlock(s.lock.file)
+		})
+	})
+}
+
+// do waits for a step's time and does it. done comes before the next step.
+func (c *Cluster) do(j *job, s step, done func()) {
 	stop := c.after(s.takes, func() {
 		j.stop = nil
 		if err := s.run(); err != nil {
 			c.finish(j, err)
 			return
 		}
+		done()
 		c.next(j)
 	})
 	if s.takes > 0 {

@@ -25,27 +25,58 @@ const (
 
 // lockWant is one lock that a job needs.
 type lockWant struct {
-	vmid    int
+	file    string // what is locked; cluster-wide locks have names that are no paths
 	shared  bool
 	timeout time.Duration
+	late    error  // when the time is up
+	waits   string // line of the task log for one who has to wait; "" for none
 }
-
-func lockVM(vmid int) []lockWant { return []lockWant{{vmid: vmid, timeout: lockTimeout}} }
 
 func lockFile(vmid int) string { return fmt.Sprintf("/var/lock/qemu-server/lock-%d.conf", vmid) }
 
-func errLockTimeout(vmid int) error {
-	return fail("can't lock file '%s' - got timeout", lockFile(vmid))
+func lockVM(vmid int) []lockWant { return []lockWant{lockVMFor(vmid, lockTimeout)} }
+
+func lockVMFor(vmid int, timeout time.Duration) lockWant {
+	file := lockFile(vmid)
+	return lockWant{file: file, timeout: timeout, late: errLockTimeout(file), waits: "trying to acquire lock..."}
+}
+
+func errLockTimeout(file string) error { return fail("can't lock file '%s' - got timeout", file) }
+
+// lock is the lock under which volumes of a storage are made: cluster-wide for a shared one, else a
+// file of the node. what comes in front of the error's text.
+func (s *storage) lock(node, what string) lockWant {
+	if s.Shared {
+		name := "storage-" + s.Name
+		return lockWant{
+			file: name, timeout: lockTimeout, waits: "trying to acquire cfs lock '" + name + "' ...",
+			late: fail("%scfs-lock '%s' error: got lock request timeout", what, name),
+		}
+	}
+	file := "/var/lock/pve-manager/pve-storage-" + s.Name
+	return lockWant{file: node + ":" + file, timeout: lockTimeout, waits: "trying to acquire lock...", late: fail("%s%s", what, errLockTimeout(file))}
+}
+
+// allocating are the steps that wait for the locks of storages in which volumes are about to be made,
+// one for each volume. There are none where making a volume takes no time.
+func (c *Cluster) allocating(node, what string, in []*storage) []step {
+	var steps []step
+	for _, s := range in {
+		if c.cfg.Durations.Allocate > 0 {
+			w := s.lock(node, what)
+			steps = append(steps, step{takes: c.cfg.Durations.Allocate, lock: &w, run: func() error { return nil }})
+		}
+	}
+	return steps
 }
 
 // lock calls got as soon as the lock is held, or late when the time is up first. It reports whether
 // it was held at once; cancel ends the wait.
 func (c *Cluster) lock(want lockWant, got, late func()) (atOnce bool, cancel func()) {
-	name := lockFile(want.vmid)
-	l := c.flocks[name]
+	l := c.flocks[want.file]
 	if l == nil {
 		l = &flock{}
-		c.flocks[name] = l
+		c.flocks[want.file] = l
 	}
 	if l.holders == 0 || (l.shared && want.shared && len(l.queue) == 0) {
 		l.holders++
@@ -69,8 +100,7 @@ func (c *Cluster) lock(want lockWant, got, late func()) (atOnce bool, cancel fun
 }
 
 // unlock releases one holder and lets those in who wait first.
-func (c *Cluster) unlock(vmid int) {
-	name := lockFile(vmid)
+func (c *Cluster) unlock(name string) {
 	l := c.flocks[name]
 	l.holders--
 	for l.holders == 0 || l.shared {
@@ -96,10 +126,10 @@ func (c *Cluster) HoldLock(vmid int) (release func(), ok bool) {
 	if l := c.flocks[lockFile(vmid)]; l != nil && l.holders > 0 {
 		return func() {}, false
 	}
-	c.lock(lockWant{vmid: vmid}, func() {}, func() {})
+	c.lock(lockWant{file: lockFile(vmid)}, func() {}, func() {})
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.unlock(vmid)
+		c.unlock(lockFile(vmid))
 	}, true
 }

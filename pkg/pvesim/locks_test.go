@@ -92,7 +92,7 @@ func TestFlockKeepsItsPromises(t *testing.T) {
 			switch rapid.IntRange(0, 2).Draw(t, "what") {
 			case 0, 1:
 				shared := rapid.Bool().Draw(t, "shared")
-				atOnce, cancel := c.lock(lockWant{vmid: 1, shared: shared, timeout: time.Hour}, func() {
+				atOnce, cancel := c.lock(lockWant{file: "x", shared: shared, timeout: time.Hour}, func() {
 					delete(waiting, i)
 					holders = append(holders, shared)
 				}, func() {})
@@ -102,7 +102,7 @@ func TestFlockKeepsItsPromises(t *testing.T) {
 			case 2:
 				if len(holders) > 0 {
 					holders = holders[1:]
-					c.unlock(1)
+					c.unlock("x")
 				}
 			}
 			for _, shared := range holders {
@@ -115,4 +115,43 @@ func TestFlockKeepsItsPromises(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestParallelClonesWaitForTheStorage: each clone makes two volumes, each under the storage's lock. Who
+// waits for longer than 10 s fails and leaves nothing behind.
+func TestParallelClonesWaitForTheStorage(t *testing.T) {
+	for _, c := range []struct{ storage, late, waits string }{
+		{"shared1", "clone failed: cfs-lock 'storage-shared1' error: got lock request timeout", "trying to acquire cfs lock 'storage-shared1' ..."},
+		{"local-lvm", "clone failed: can't lock file '/var/lock/pve-manager/pve-storage-local-lvm' - got timeout", "trying to acquire lock..."},
+	} {
+		inTime(t, Durations{Clone: time.Second, Allocate: 3 * time.Second}, func(s *sim) {
+			var upids []string
+			for id := 101; id <= 106; id++ {
+				upids = append(upids, s.begin("POST", clonePath, fmt.Sprintf("newid=%d&full=1&storage=%s", id, c.storage)))
+			}
+			exits := map[string]int{}
+			for _, upid := range upids {
+				exits[s.ended(upid)]++
+			}
+			if exits["OK"] == 0 || exits[c.late] == 0 || exits["OK"]+exits[c.late] != len(upids) {
+				t.Errorf("%s: %v", c.storage, exits)
+			}
+			waited := false
+			for _, line := range s.task(upids[5]).Log {
+				waited = waited || line == c.waits
+			}
+			if !waited {
+				t.Errorf("%s: log %q", c.storage, s.task(upids[5]).Log)
+			}
+			if vms, volumes := len(s.VMs())-1, len(s.Volumes())-2; vms != exits["OK"] || volumes != 2*vms {
+				t.Errorf("%s: %d VMs and %d volumes after %d clones", c.storage, vms, volumes, exits["OK"])
+			}
+			s.ends("POST", "/nodes/pve1/qemu", "vmid=120&scsi0="+c.storage+":1", "OK")
+			s.ends("POST", "/nodes/pve1/qemu/120/config", "scsi1="+c.storage+":1", "OK")
+			s.ends("POST", "/nodes/pve1/qemu/120/move_disk", "disk=scsi1&storage=local", "OK")
+			if c.storage != "shared1" { // each node locks its own
+				s.ends("POST", "/nodes/pve2/qemu", "vmid=121&scsi0=local-lvm:1", "OK")
+			}
+		})
+	}
 }

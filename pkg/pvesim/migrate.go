@@ -59,7 +59,7 @@ func (q *call) migration(t *task, target string, storages map[string]string) *jo
 	var v *vm
 	return &job{
 		locks: lockVM(q.vmid()),
-		steps: []step{{0, func() error {
+		steps: []step{{run: func() error {
 			x, err := q.vmOf()
 			if err != nil {
 				return err
@@ -74,7 +74,7 @@ func (q *call) migration(t *task, target string, storages map[string]string) *jo
 			v = x
 			v.conf["lock"] = "migrate"
 			return nil
-		}}, {q.c.cfg.Durations.Migrate, func() error {
+		}}, {takes: q.c.cfg.Durations.Migrate, run: func() error {
 			if !q.c.node(target).online {
 				return fail("migration aborted")
 			}

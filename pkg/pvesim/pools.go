@@ -37,6 +37,13 @@ func (c *Cluster) poolOf(vmid int) string {
 	return ""
 }
 
+// joinPool puts a VM into a pool, unless that is gone by now.
+func (c *Cluster) joinPool(name string, vmid int) {
+	if p := c.pools[name]; p != nil {
+		p.vms[vmid] = true
+	}
+}
+
 func (c *Cluster) leavePools(vmid int) {
 	for _, p := range c.pools {
 		delete(p.vms, vmid)

@@ -33,7 +33,7 @@ func (q *call) powerTask(typ string, takes time.Duration, begin, work func(*task
 				return f(t, v)
 			}
 		}
-		return &job{locks: lockVM(q.vmid()), steps: []step{{0, with(begin)}, {takes, with(work)}}}
+		return &job{locks: lockVM(q.vmid()), steps: []step{{run: with(begin)}, {takes: takes, run: with(work)}}}
 	})
 }
 
@@ -201,13 +201,13 @@ func (q *call) shutdownTask(typ string, takes time.Duration, then func(*task, *v
 			}
 			wait := q.requestShutdown(t, v)
 			if !v.guest.IgnoresShutdown {
-				j.steps = append(j.steps, step{min(takes, wait), func() error {
+				j.steps = append(j.steps, step{takes: min(takes, wait), run: func() error {
 					q.c.halts(v)
 					return then(t, v)
 				}})
 				return nil
 			}
-			j.steps = append(j.steps, step{wait, func() error { return q.shutdownFailed(t, v) }})
+			j.steps = append(j.steps, step{takes: wait, run: func() error { return q.shutdownFailed(t, v) }})
 			return nil
 		})
 		return j

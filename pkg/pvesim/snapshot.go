@@ -88,7 +88,7 @@ func (q *call) snapshotTask(typ, lock string, takes time.Duration, check, work f
 	return q.fork(typ, q.vars["vmid"], func(t *task) *job {
 		return &job{
 			locks: lockVM(q.vmid()),
-			steps: []step{{0, func() (err error) {
+			steps: []step{{run: func() (err error) {
 				x, err := q.vmOf()
 				if err != nil {
 					return err
@@ -102,7 +102,7 @@ func (q *call) snapshotTask(typ, lock string, takes time.Duration, check, work f
 				v = x
 				v.conf["lock"] = lock
 				return nil
-			}}, {takes, func() error {
+			}}, {takes: takes, run: func() error {
 				delete(v.conf, "lock")
 				return work(t, v)
 			}}},
