@@ -274,7 +274,7 @@ func TestEndpointsOneByOne(t *testing.T) {
 	if len(got) != 2 || got[0].Err != nil || got[0].Version.Version != "9.2.11" || !got[0].Certificate.Equal(srv.Certificate()) || got[0].URL != srv.URL {
 		t.Errorf("%+v", got)
 	}
-	if KindOf(got[1].Err) != Unreachable || got[1].Certificate != nil || strings.Contains(got[1].Err.Error(), "none of") {
+	if KindOf(got[1].Err) != Unreachable || Distrusted(got[1].Err) || got[1].Certificate != nil || strings.Contains(got[1].Err.Error(), "none of") {
 		t.Errorf("%+v", got[1])
 	}
 }
@@ -300,7 +300,7 @@ func TestFailoverOverTLS(t *testing.T) {
 	cfg.URL, cfg.Endpoints = srv.URL, []string{"https://" + down.Addr().String()}
 	cfg.RootCAs, cfg.Fingerprint = nil, strings.Repeat("00", 32)+", "+strings.Repeat("11", 32)
 	_, err = dial(t, cfg).Version(t.Context())
-	if KindOf(err) != Unreachable || !strings.Contains(err.Error(), "which is not pinned") || strings.Contains(err.Error(), "endpoints") {
+	if KindOf(err) != Unreachable || !Distrusted(err) || !strings.Contains(err.Error(), "which is not pinned") || strings.Contains(err.Error(), "endpoints") {
 		t.Errorf("another certificate: %v", err)
 	}
 }

@@ -10,10 +10,21 @@ import (
 
 // FirewallOptions reads the options of a VM's firewall, with digest; an option that is not set has no entry.
 func (c *Client) FirewallOptions(ctx context.Context, node string, vmid int) (map[string]string, error) {
+	return c.values(ctx, request{op: vmOp("read the firewall options of", vmid, node), method: http.MethodGet,
+		path: vmPath(node, vmid, "firewall", "options")})
+}
+
+// ClusterFirewall reads the options of the cluster's firewall. Without enable=1 no VM's firewall works. It needs
+// Sys.Audit on /.
+func (c *Client) ClusterFirewall(ctx context.Context) (map[string]string, error) {
+	return c.values(ctx, request{op: "read the firewall options of the cluster", method: http.MethodGet,
+		path: "/cluster/firewall/options"})
+}
+
+// values does a read that answers with an object of single values.
+func (c *Client) values(ctx context.Context, r request) (map[string]string, error) {
 	var raw map[string]text
-	err := c.do(ctx, request{op: vmOp("read the firewall options of", vmid, node), method: http.MethodGet,
-		path: vmPath(node, vmid, "firewall", "options")}, &raw)
-	if err != nil {
+	if err := c.do(ctx, r, &raw); err != nil {
 		return nil, err
 	}
 	out := make(map[string]string, len(raw))

@@ -119,6 +119,67 @@ func TestFirewall(t *testing.T) {
 	}
 }
 
+func TestPending(t *testing.T) {
+	body := `{"data":[{"key":"digest","value":"ab"},{"key":"onboot","value":1},{"key":"cores","pending":2,"value":1},
+	{"key":"agent","pending":"0"},{"key":"memory","value":"256","delete":1},{"key":"net1","value":"x","delete":"2"},{"key":"numa","value":1,"pending":"0","delete":0}]}`
+	got, err := newTest(t, always(200, "OK", body)).Pending(t.Context(), "pve1", 101)
+	want := []PendingChange{{Key: "cores", Now: "1", Then: "2"}, {Key: "agent", Then: "0"}, {Key: "memory", Now: "256", Delete: true},
+		{Key: "net1", Now: "x", Delete: true}, {Key: "numa", Now: "1", Then: "0"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestNodes(t *testing.T) {
+	c := newTest(t, func(r *http.Request) (*http.Response, error) {
+		switch r.URL.Path {
+		case "/api2/json/nodes/pve1/network":
+			return ok(`[{"iface":"vmbr0","type":"bridge","active":1,"bridge_vlan_aware":1},{"iface":"office","type":"vnet"}]`), nil
+		case "/api2/json/nodes/pve1/time":
+			return ok(`{"time":1795477962,"localtime":1795481562,"timezone":"Europe/Berlin"}`), nil
+		}
+		return said(403, "Permission check failed (/nodes/pve2, Sys.Audit)"), nil
+	})
+	bridges, err := c.Bridges(t.Context(), "pve1")
+	if want := []Bridge{{"vmbr0", "bridge", true, true}, {Name: "office", Type: "vnet"}}; err != nil || !slices.Equal(bridges, want) {
+		t.Errorf("%+v, %v", bridges, err)
+	}
+	if at, err := c.NodeTime(t.Context(), "pve1"); err != nil || at.Unix() != 1795477962 {
+		t.Error(at, err)
+	}
+	if _, err := c.NodeTime(t.Context(), "pve2"); KindOf(err) != NoPermission {
+		t.Error(err)
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	c := newTest(t, func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/api2/json/access/roles" {
+			return ok(`[{"roleid":"VMLine","privs":"VM.Audit,VM.Clone","special":0},{"roleid":"NoAccess","privs":"","special":1}]`), nil
+		}
+		switch r.URL.Query().Get("path") {
+		case "/vms":
+			return ok(`{"/vms":{"VM.Audit":1,"VM.Clone":0}}`), nil
+		case "/storage":
+			return ok(`{}`), nil
+		}
+		return ok(`{"/vms":{"VM.Audit":1}}`), nil
+	})
+	if got, err := c.Permissions(t.Context(), "/vms"); err != nil || len(got) != 2 || !got["VM.Audit"] || got["VM.Clone"] {
+		t.Error(got, err)
+	}
+	if got, err := c.Permissions(t.Context(), "/storage"); err != nil || len(got) != 0 {
+		t.Error(got, err)
+	}
+	if got, err := c.Permissions(t.Context(), "/nodes"); KindOf(err) != Unreachable {
+		t.Errorf("an answer about another path: %v, %v", got, err)
+	}
+	roles, err := c.Roles(t.Context())
+	if err != nil || len(roles) != 2 || !slices.Equal(roles["VMLine"], []string{"VM.Audit", "VM.Clone"}) || len(roles["NoAccess"]) != 0 {
+		t.Error(roles, err)
+	}
+}
+
 func TestTaskLog(t *testing.T) {
 	c := newTest(t, always(200, "OK", `{"data":[{"n":1,"t":"a"},{"n":2,"t":"b"},{"n":3,"t":"c"}],"total":3}`))
 	for last, want := range map[int][]string{0: {"a", "b", "c"}, 2: {"b", "c"}, 9: {"a", "b", "c"}} {

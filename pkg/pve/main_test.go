@@ -133,6 +133,12 @@ var calls = []struct {
 	{"Backups", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Backups(x, "pve1", 101); return err }},
 	{"DeleteBackup", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error { _, err := c.DeleteBackup(x, "pve1", testBackup); return err }},
 	{"UnprotectBackup", `null`, true, func(x context.Context, c *Client) error { return c.UnprotectBackup(x, "pve1", testBackup) }},
+	{"Pending", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Pending(x, "pve1", 101); return err }},
+	{"Bridges", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Bridges(x, "pve1"); return err }},
+	{"NodeTime", `{"time":1795477962}`, false, func(x context.Context, c *Client) error { _, err := c.NodeTime(x, "pve1"); return err }},
+	{"Permissions", `{"/vms":{}}`, false, func(x context.Context, c *Client) error { _, err := c.Permissions(x, "/vms"); return err }},
+	{"Roles", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Roles(x); return err }},
+	{"ClusterFirewall", `{}`, false, func(x context.Context, c *Client) error { _, err := c.ClusterFirewall(x); return err }},
 	{"FirewallOptions", `{}`, false, func(x context.Context, c *Client) error { _, err := c.FirewallOptions(x, "pve1", 101); return err }},
 	{"SetFirewallOptions", `null`, true, func(x context.Context, c *Client) error {
 		return c.SetFirewallOptions(x, "pve1", 101, map[string]string{"enable": "0"})

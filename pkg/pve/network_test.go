@@ -134,11 +134,11 @@ func TestOnTheWire(t *testing.T) {
 		{"to the login", "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", Unreachable, Unreachable},
 	} {
 		cfg, requests := raw(t, test.reply)
-		c := dial(t, cfg)
-		if _, err := c.Version(t.Context()); KindOf(err) != test.read {
+		if _, err := dial(t, cfg).Version(t.Context()); KindOf(err) != test.read {
 			t.Errorf("%s, reading: %v", test.name, err)
 		}
 		before := requests.Load()
+		c := dial(t, cfg) // not on the connection that the server is about to close
 		if _, err := c.Start(t.Context(), "pve1", 101); KindOf(err) != test.write {
 			t.Errorf("%s, writing: %v", test.name, err)
 		}

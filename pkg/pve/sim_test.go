@@ -315,3 +315,27 @@ func TestSimTicket(t *testing.T) {
 		}
 	})
 }
+
+// TestSimPending: of a running machine a change is not in force because the configuration shows it.
+func TestSimPending(t *testing.T) {
+	onSim(t, func(t *testing.T, c *pve.Client, _ *pvesim.Cluster) {
+		ctx, must := t.Context(), done(t, c)
+		must(c.Clone(ctx, "pve1", 9000, pve.CloneOptions{NewID: 101}))
+		must(c.Start(ctx, "pve1", 101))
+		must(c.SetVMConfig(ctx, "pve1", 101, pve.Change{Set: map[string]string{"cores": "4"}, Delete: []string{"serial0"}}))
+		v, err := c.VMConfig(ctx, "pve1", 101)
+		if err != nil || v.Values["cores"] != "4" || v.Has("serial0") {
+			t.Fatal(v.Values, err)
+		}
+		got, err := c.Pending(ctx, "pve1", 101)
+		want := []pve.PendingChange{{Key: "cores", Then: "4"}, {Key: "serial0", Now: "socket", Delete: true}}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+		must(c.Stop(ctx, "pve1", 101))
+		must(c.Start(ctx, "pve1", 101))
+		if got, err := c.Pending(ctx, "pve1", 101); err != nil || len(got) != 0 {
+			t.Errorf("after a start: %+v, %v", got, err)
+		}
+	})
+}

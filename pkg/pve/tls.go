@@ -70,9 +70,9 @@ func checkPins(pins [][]byte, s tls.ConnectionState) error {
 	return nil
 }
 
-// distrusted reports an error about who the server is. Another endpoint is not asked instead: whoever put this server
-// there would go unnoticed.
-func distrusted(err error) bool {
+// Distrusted reports an error about who the server is: its certificate is not the pinned one, or no authority that we
+// trust vouches for it. Another endpoint is not asked instead: whoever put that server there would go unnoticed.
+func Distrusted(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, pin := errors.AsType[*wrongCertificate](err)
 	return verification || pin

@@ -121,7 +121,7 @@ func (t *transport) lost(req *http.Request, w *wire) *Error {
 func lostFate(req *http.Request, w *wire, cause error) fate {
 	_, late := errors.AsType[*tooLate](cause)
 	switch {
-	case distrusted(w.err):
+	case Distrusted(w.err):
 		return stay
 	case req.Context().Err() != nil && !late:
 		return stay
