@@ -89,6 +89,11 @@ func New(cfg Config) *Cluster {
 			panic(fmt.Sprintf("pvesim: template %d: %v", t.VMID, err))
 		}
 	}
+	for _, v := range cfg.VMs {
+		if err := c.addVM(v); err != nil {
+			panic(fmt.Sprintf("pvesim: VM %d: %v", v.VMID, err))
+		}
+	}
 	return c
 }
 

@@ -30,7 +30,9 @@ type Config struct {
 	Nodes     []Node
 	Storages  []Storage
 	Templates []Template
-	Pools     []string
+	// VMs are other VMs that exist from the start.
+	VMs   []VMSpec
+	Pools []string
 
 	// Durations says how long the work of each task takes.
 	Durations Durations

@@ -128,11 +128,17 @@ func (q *call) withFaults(method string, parts []string, handle func() (any, err
 	return result, err
 }
 
+// code is the code of a fault's answer.
+func (f *Fault) code(otherwise int) int {
+	if f.Code != 0 {
+		return f.Code
+	}
+	return otherwise
+}
+
 // answer is the error that a fault sends; codes of the proxy have no body.
 func (f *Fault) answer(code int, text string) error {
-	if f.Code != 0 {
-		code = f.Code
-	}
+	code = f.code(code)
 	if f.Text != "" {
 		text = f.Text
 	}

@@ -22,6 +22,8 @@ type Server struct {
 	URL string
 	// CertPEM is the server's self-made certificate; empty without TLS.
 	CertPEM []byte
+	// Fingerprint is the certificate's SHA-256 as Proxmox VE shows it, "AA:BB:..."; empty without TLS.
+	Fingerprint string
 
 	cluster  *Cluster
 	listener net.Listener
@@ -55,7 +57,7 @@ func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, er
 		scheme = "https"
 		l = tls.NewListener(l, conf)
 	}
-	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, cluster: c, listener: l, conns: map[net.Conn]bool{}}
+	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, Fingerprint: sha256Of(pem), cluster: c, listener: l, conns: map[net.Conn]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.accept()
