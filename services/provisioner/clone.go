@@ -122,11 +122,7 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 		return err
 	}
 	if fresh {
-		// A termination that came before the reservation has not seen it.
-		if err := t.Current(ctx); err != nil {
-			if errors.Is(err, bus.ErrSuperseded) {
-				err = errors.Join(err, p.vmids.release(ctx, t.VM.GetCluster(), vmid, t.VM.GetUid()))
-			}
+		if err := p.keep(ctx, t, vmid); err != nil {
 			return err
 		}
 	}
@@ -139,6 +135,24 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 const nothingMade = "Nothing was made yet; the addresses stay reserved."
 
 // choose looks for template and nodes in a list of the cluster's resources that is at most so old.
+// keep gives a VMID that was just reserved back if the VM is being taken away meanwhile: the step to
+// vmid_released may have looked for it before. A termination that comes later finds it. What another
+// worker has recorded already stays.
+func (p *provisioner) keep(ctx context.Context, t *bus.Trigger, vmid int) error {
+	last, err := p.Bus.Last(ctx, t.VM.GetRef())
+	if err != nil {
+		return err
+	}
+	same := last.VM.GetUid() == t.VM.GetUid()
+	if same && (last.VM.GetOperation().GetKind() != vmlinev1.Operation_KIND_TERMINATE || int(last.VM.GetVmid()) == vmid) {
+		return nil
+	}
+	if err := p.vmids.release(ctx, t.VM.GetCluster(), vmid, t.VM.GetUid()); err != nil {
+		return err
+	}
+	return fmt.Errorf("reserve a VMID for %s: %w", t.VM.GetRef(), bus.ErrSuperseded)
+}
+
 func (p *provisioner) choose(ctx context.Context, vm *vmlinev1.VM, age time.Duration) (all pve.Resources, choice placement.Choice, tpl pve.VM, err error) {
 	inv, pkg := p.inventories[vm.GetCluster()], vm.GetPackage()
 	if all, err = inv.list(ctx, age); err != nil {
