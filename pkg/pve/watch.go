@@ -10,7 +10,7 @@ import (
 
 const (
 	// firstPoll is how long after its start a task is first asked about, then doubling up to
-	// Config.PollEvery. No task that changes a VM ends sooner: forking its worker alone takes as long.
+	// Config.PollEvery. Asking sooner costs one more call for nearly every task.
 	firstPoll  = 100 * time.Millisecond
 	listBeyond = 2  // more tasks in flight on a node than this are read with one list
 	listSpare  = 50 // entries of other tasks that the list has room for
