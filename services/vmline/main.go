@@ -45,6 +45,7 @@ func newRoot() *cobra.Command {
 
   vmline demo                    see the whole of it at work; needs nothing else
   vmline up --config FILE        run every service in one process
+  vmline doctor --config FILE    check the Proxmox clusters and say what they lack
   vmline vm list                 ask a running vmline (see "vmline vm --help")
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 timed out.`,
@@ -55,7 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 timed out.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newUp(), newDemo(), newVM(), newTail(), newApply(), newPVESim(), newVersion())
+	root.AddCommand(newUp(), newDemo(), newVM(), newTail(), newApply(), newDoctor(), newPVESim(), newVersion())
 	checkArgs(root)
 	return root
 }
