@@ -28,7 +28,6 @@ type fault struct {
 var faults = []fault{
 	{name: "slow", Fault: pvesim.Fault{Kind: pvesim.Slow, Delay: 5 * time.Second}},
 	{name: "busy", Fault: pvesim.Fault{Kind: pvesim.Refuse, Text: "cfs-lock 'storage-shared1' error: got lock request timeout"}},
-	{name: "strange", Fault: pvesim.Fault{Kind: pvesim.Refuse, Text: "a text that nobody has seen yet"}},
 	{
 		name:  "forbidden",
 		Fault: pvesim.Fault{Kind: pvesim.Refuse, Code: 403, Text: "Permission check failed (/vms/1, VM.Some)"},
@@ -67,6 +66,7 @@ var creates = []faulty{
 	{"add rule", http.MethodPost, "/nodes/*/qemu/%d/firewall/rules", false, false},
 	{"start", http.MethodPost, "/nodes/*/qemu/%d/status/start", true, false},
 	{"status", http.MethodGet, "/nodes/*/qemu/%d/status/current", false, false},
+	{"ask the agent", http.MethodPost, "/nodes/*/qemu/%d/agent/ping", false, false},
 }
 
 // terminates are the calls of a termination that name the machine. Every machine has a snapshot and
@@ -104,6 +104,9 @@ func trials(prefix string, calls []faulty, firstVMID int) []trial {
 				continue
 			}
 			for _, times := range []int{1, 3} {
+				if f.Kind == pvesim.Slow && times > 1 {
+					continue // it is no harder the third time
+				}
 				vmid := firstVMID + len(all)
 				all = append(all, trial{faulty: call, fault: f, times: times, vmid: vmid, ref: fmt.Sprintf("%s-%d", prefix, 20000+vmid)})
 			}
@@ -156,7 +159,7 @@ func TestRows12And24Faults(t *testing.T) {
 	for _, c := range all {
 		must(t, r.Sim.AddVM(pvesim.VMSpec{
 			VMID: 10000 + c.vmid, Node: "pve1", Name: fmt.Sprintf("tmpl-%d", c.vmid), Storage: "shared1", DiskGB: 2, CloudInit: true, Template: true,
-			Config: map[string]string{"boot": "order=scsi0", "net0": "virtio,bridge=vmbr0"},
+			Config: map[string]string{"agent": "1", "boot": "order=scsi0", "net0": "virtio,bridge=vmbr0"},
 		}))
 	}
 	for _, c := range creations {
@@ -215,7 +218,7 @@ func TestRows12And24Faults(t *testing.T) {
 
 func (c trial) pkg() *vmlinev1.Package {
 	pkg := rig.Full(fmt.Sprintf("f-%d", c.vmid))
-	pkg.FirstVmid = uint32(c.vmid)
+	pkg.FirstVmid, pkg.Readiness = uint32(c.vmid), vmlinev1.Readiness_READINESS_AGENT
 	pkg.Template = cmp.Or(c.template, fmt.Sprintf("tmpl-%d", c.vmid))
 	return pkg
 }

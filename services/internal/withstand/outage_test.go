@@ -21,7 +21,7 @@ type outage struct {
 }
 
 var (
-	often = []int{3, 20, 40, 60, 80}
+	often = []int{3, 30, 60, 85}
 	// twice is for what takes the services several seconds each time.
 	twice = []int{20, 60}
 )
