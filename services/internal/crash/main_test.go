@@ -1,9 +1,20 @@
 package crash
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is also where a process starts that a test will kill.
+func TestMain(m *testing.M) {
+	if order := os.Getenv(childOrder); order != "" {
+		if err := runChild(order); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -27,8 +27,9 @@ var packages = map[string]*vmlinev1.Package{"small": rig.Small("web-1"), "full":
 type scene struct {
 	pkg                string
 	making, takingAway strike
-	// first is set in the first scene that has its strike in the making.
-	first bool
+	// first and last are set in the first scene that has its strike in the making, and in the taking
+	// away.
+	first, last bool
 	// looks is what the finished machine has to look like.
 	looks string
 }
@@ -55,7 +56,7 @@ func record(t *testing.T, o rig.Options, names ...string) []scene {
 		}
 		m, a := strikes(making), strikes(takingAway)
 		for i := range max(len(m), len(a)) {
-			scenes = append(scenes, scene{pkg, m[i%len(m)], a[i%len(a)], i < len(m), looks})
+			scenes = append(scenes, scene{pkg, m[i%len(m)], a[i%len(a)], i < len(m), i < len(a), looks})
 		}
 	}
 	return scenes
