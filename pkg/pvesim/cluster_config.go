@@ -22,7 +22,7 @@ type Config struct {
 	Passwords map[string]string
 	// Roles adds roles to those that Proxmox VE has from the start: name to privileges.
 	Roles map[string][]string
-	// ACL gives roles to users and tokens. nil makes every token of Tokens an Administrator on "/".
+	// ACL gives roles to users and tokens. nil makes all of Tokens and Passwords Administrators on "/".
 	ACL []ACL
 	// AuthDelay is how long an answer 401 is held back. The real API takes 3 s.
 	AuthDelay time.Duration
@@ -147,6 +147,9 @@ func (cfg Config) withDefaults() Config {
 		for _, who := range sortedKeys(cfg.Tokens) {
 			user, _ := splitToken(who)
 			cfg.ACL = append(cfg.ACL, ACL{Path: "/", Who: who, Role: "Administrator"}, ACL{Path: "/", Who: user, Role: "Administrator"})
+		}
+		for _, user := range sortedKeys(cfg.Passwords) {
+			cfg.ACL = append(cfg.ACL, ACL{Path: "/", Who: user, Role: "Administrator"})
 		}
 	}
 	return cfg

@@ -235,31 +235,6 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-func TestPVESimAnswers(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	out := newLineReader()
-	root := newRoot()
-	root.SetOut(out)
-	root.SetArgs([]string{"pvesim", "--listen", "127.0.0.1:0"})
-	ended := make(chan error, 1)
-	go func() { ended <- root.ExecuteContext(ctx) }()
-	url := strings.TrimPrefix(out.line(t), "url: ")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get(url + "/version")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusUnauthorized {
-		t.Errorf("without a token: %s", answer.Status)
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-}
-
 // lineReader is a writer whose lines another goroutine reads.
 type lineReader struct{ lines chan string }
 
