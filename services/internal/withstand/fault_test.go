@@ -23,18 +23,20 @@ type fault struct {
 	parks string
 	// tasks says that only calls that start a task can go wrong like this.
 	tasks bool
+	// once says that it is no harder the third time.
+	once bool
 }
 
 var faults = []fault{
-	{name: "slow", Fault: pvesim.Fault{Kind: pvesim.Slow, Delay: 5 * time.Second}},
-	{name: "busy", Fault: pvesim.Fault{Kind: pvesim.Refuse, Text: "cfs-lock 'storage-shared1' error: got lock request timeout"}},
+	{name: "slow", Fault: pvesim.Fault{Kind: pvesim.Slow, Delay: 5 * time.Second}, once: true},
+	{name: "busy", Fault: pvesim.Fault{Kind: pvesim.Refuse, Text: "cfs-lock 'storage-shared1' error: got lock request timeout"}, once: true},
 	{
 		name:  "forbidden",
 		Fault: pvesim.Fault{Kind: pvesim.Refuse, Code: 403, Text: "Permission check failed (/vms/1, VM.Some)"},
 		parks: "Permission check failed (/vms/1, VM.Some)",
 	},
 	{name: "596 but done", Fault: pvesim.Fault{Kind: pvesim.RefuseAfter}},
-	{name: "dropped before", Fault: pvesim.Fault{Kind: pvesim.DropBefore}},
+	{name: "dropped before", Fault: pvesim.Fault{Kind: pvesim.DropBefore}, once: true},
 	{name: "dropped after", Fault: pvesim.Fault{Kind: pvesim.DropAfter}},
 	{name: "node down", Fault: pvesim.Fault{Kind: pvesim.NodeDown}},
 	{name: "lock timeout", Fault: pvesim.Fault{Kind: pvesim.LockTimeout}, tasks: true},
@@ -104,8 +106,8 @@ func trials(prefix string, calls []faulty, firstVMID int) []trial {
 				continue
 			}
 			for _, times := range []int{1, 3} {
-				if f.Kind == pvesim.Slow && times > 1 {
-					continue // it is no harder the third time
+				if f.once && times > 1 {
+					continue
 				}
 				vmid := firstVMID + len(all)
 				all = append(all, trial{faulty: call, fault: f, times: times, vmid: vmid, ref: fmt.Sprintf("%s-%d", prefix, 20000+vmid)})
