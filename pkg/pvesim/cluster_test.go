@@ -5,55 +5,18 @@ import (
 	"time"
 )
 
-// handClock is a clock that a test moves by hand.
-type handClock struct {
-	now    time.Time
-	timers []*handTimer
-}
-
-type handTimer struct {
-	at      time.Time
-	f       func()
-	stopped bool
-}
-
-func (h *handClock) after(d time.Duration, f func()) func() {
-	t := &handTimer{at: h.now.Add(d), f: f}
-	h.timers = append(h.timers, t)
-	return func() { t.stopped = true }
-}
-
-// move lets time pass, from one timer that is due to the next.
-func (h *handClock) move(d time.Duration) {
-	end := h.now.Add(d)
-	for {
-		var next *handTimer
-		for _, t := range h.timers {
-			if !t.stopped && !t.at.After(end) && (next == nil || t.at.Before(next.at)) {
-				next = t
-			}
-		}
-		if next == nil {
-			h.now = end
-			return
-		}
-		h.now, next.stopped = next.at, true
-		next.f()
-	}
-}
-
 func TestTasksEndByTheClockThatIsPassedIn(t *testing.T) {
-	clock := &handClock{now: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+	clock := NewClock(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC))
 	s := newSim(t, func(cfg *Config) {
-		cfg.Now, cfg.After = func() time.Time { return clock.now }, clock.after
+		cfg.Now, cfg.After = clock.Now, clock.After
 		cfg.Durations.Clone = 10 * time.Second
 	})
 	upid := s.begin("POST", clonePath, "newid=101&full=1")
-	clock.move(9 * time.Second)
+	clock.Advance(9 * time.Second)
 	if !s.task(upid).Running {
 		t.Error("the task ended too early")
 	}
-	clock.move(time.Second)
+	clock.Advance(time.Second)
 	if task := s.task(upid); task.Running || task.ExitStatus != "OK" {
 		t.Errorf("%+v", task)
 	}
