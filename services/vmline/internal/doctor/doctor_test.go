@@ -82,7 +82,7 @@ func (h *hospital) roundTrip(sim *pvesim.Cluster, r *http.Request) (*http.Respon
 	if answer == "" {
 		return sim.RoundTrip(r)
 	}
-	return &http.Response{StatusCode: 200, Status: "200 OK", Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"data":` + answer + `}`))}, nil
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"data":` + answer + `}`))}, nil
 }
 
 type transport func(*http.Request) (*http.Response, error)
