@@ -22,19 +22,19 @@ type inventory struct {
 	client *pve.Client
 	now    func() time.Time
 
-	resources reading[pve.Resources]
+	resources *reading[pve.Resources]
 
 	mu        sync.Mutex
 	templates map[int]*reading[[]string]
 }
 
 func newInventory(c *pve.Client, now func() time.Time) *inventory {
-	return &inventory{client: c, now: now, templates: map[int]*reading[[]string]{}}
+	return &inventory{client: c, now: now, resources: newReading[pve.Resources](), templates: map[int]*reading[[]string]{}}
 }
 
 // list returns the cluster's resources, at most so old; 0 means as they are now.
 func (i *inventory) list(ctx context.Context, age time.Duration) (pve.Resources, error) {
-	return i.resources.get(i.now, age, func() (pve.Resources, error) { return i.client.Resources(ctx) })
+	return i.resources.get(ctx, i.now, age, func() (pve.Resources, error) { return i.client.Resources(ctx) })
 }
 
 // templateStorages returns the storages that a template's volumes are on.
@@ -42,11 +42,11 @@ func (i *inventory) templateStorages(ctx context.Context, t pve.VM) ([]string, e
 	i.mu.Lock()
 	known := i.templates[t.VMID]
 	if known == nil {
-		known = &reading[[]string]{}
+		known = newReading[[]string]()
 		i.templates[t.VMID] = known
 	}
 	i.mu.Unlock()
-	return known.get(i.now, templateAge, func() ([]string, error) {
+	return known.get(ctx, i.now, templateAge, func() ([]string, error) {
 		cfg, err := i.client.VMConfig(ctx, t.Node, t.VMID)
 		if err != nil {
 			return nil, err
@@ -78,16 +78,23 @@ func storagesOf(cfg pve.VMConfig) []string {
 // that reading and share it, also when it fails. Otherwise each of them in turn would wait for the
 // same time-out.
 type reading[T any] struct {
-	mu    sync.Mutex
+	turn  chan struct{} // whoever fills it may read or look at the rest
 	at    time.Time
 	value T
 	err   error
 }
 
-func (r *reading[T]) get(now func() time.Time, age time.Duration, read func() (T, error)) (T, error) {
+func newReading[T any]() *reading[T] { return &reading[T]{turn: make(chan struct{}, 1)} }
+
+func (r *reading[T]) get(ctx context.Context, now func() time.Time, age time.Duration, read func() (T, error)) (T, error) {
 	asked := now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 	young := r.err == nil && !r.at.IsZero() && asked.Sub(r.at) < age
 	if whileWaiting := r.at.After(asked); young || whileWaiting {
 		return r.value, r.err
