@@ -172,7 +172,7 @@ func (s *stage) twice(t *testing.T) (stop func()) {
 // eachScene plays the rows on several stages at once.
 func eachScene(t *testing.T, o rig.Options, rows []scene, play func(*testing.T, *stage, string, scene)) {
 	t.Helper()
-	t.Logf("%d scenes", len(rows))
+	t.Logf("%d scenes, of which every %d. is played", len(rows), everyNth)
 	next := make(chan int)
 	var playing sync.WaitGroup
 	for range stages {
@@ -185,7 +185,7 @@ func eachScene(t *testing.T, o rig.Options, rows []scene, play func(*testing.T, 
 			}
 		})
 	}
-	for i := range rows {
+	for i := 0; i < len(rows); i += everyNth {
 		next <- i
 	}
 	close(next)
