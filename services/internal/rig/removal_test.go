@@ -83,7 +83,7 @@ func TestRemoval(t *testing.T) {
 			},
 			mend: func(r *Rig, vm *vmlinev1.VM) {
 				for _, c := range r.Sim.Calls() {
-					if c.Method != "GET" {
+					if c.Method != http.MethodGet {
 						r.t.Errorf("%s %s touches a foreign machine", c.Method, c.Path)
 					}
 				}

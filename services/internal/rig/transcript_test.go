@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,7 +77,7 @@ func TestTranscriptOfARepetition(t *testing.T) {
 	r.Await("w1-1", Ended(vmlinev1.Operation_KIND_CREATE))
 	r.golden(t, "repeat-full")
 	for _, c := range r.Sim.Calls() {
-		ordered := c.Method != "GET" && c.Code == 200
+		ordered := c.Method != http.MethodGet && c.Code == 200
 		harmless := strings.HasSuffix(c.Path, "/status/start") || strings.HasSuffix(c.Path, "/agent/ping")
 		if ordered && !harmless {
 			t.Errorf("%s %s changes a machine that needs no change", c.Method, c.Path)
