@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,7 +59,11 @@ var errDropped = &apiError{reason: "connection dropped"}
 func (c *Cluster) Calls() []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Call(nil), c.calls...)
+	calls := c.calls
+	if n := c.cfg.KeepCalls; n > 0 && len(calls) > n {
+		calls = calls[len(calls)-n:]
+	}
+	return slices.Clone(calls)
 }
 
 // ResetCalls forgets the calls answered so far.
@@ -86,6 +91,9 @@ func (c *Cluster) record(r *http.Request, path string, q *call, a answer) {
 	c.calls = append(c.calls, Call{
 		Time: c.cfg.Now(), Method: r.Method, Path: path, Params: shown, User: user, Code: a.code, Reason: a.reason,
 	})
+	if n := c.cfg.KeepCalls; n > 0 && len(c.calls) >= 2*n { // now and then, not with every call
+		c.calls = slices.Clone(c.calls[len(c.calls)-n:])
+	}
 }
 
 // answer does a request and says what to send back.

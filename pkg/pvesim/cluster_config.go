@@ -36,6 +36,10 @@ type Config struct {
 
 	// Durations says how long the work of each task takes.
 	Durations Durations
+	// KeepCalls is how many calls Cluster.Calls remembers; 0 for all.
+	KeepCalls int
+	// KeepTasks is how many tasks that have ended are remembered; 0 for all.
+	KeepTasks int
 	// StatsEvery is how old the figures of /cluster/resources may be (a real cluster: 10 s). A guest
 	// younger than that shows as "unknown". 0 keeps them fresh.
 	StatsEvery time.Duration

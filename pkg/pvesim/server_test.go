@@ -193,3 +193,20 @@ func TestRoundTripEndsWithItsContext(t *testing.T) {
 		s.Close()
 	})
 }
+
+// TestALongLifeTakesNoMoreRoom: a simulator that runs for days forgets old calls and tasks.
+func TestALongLifeTakesNoMoreRoom(t *testing.T) {
+	s := newSim(t, func(cfg *Config) { cfg.KeepCalls, cfg.KeepTasks = 10, 5 })
+	s.clone(101)
+	for range 100 {
+		s.ends("POST", "/nodes/pve1/qemu/101/status/stop", "", "OK")
+	}
+	s.data("GET", "/version", "")
+	calls := s.Calls()
+	if len(calls) != 10 || calls[9].Path != "/version" {
+		t.Errorf("%d calls, the last %+v", len(calls), calls[len(calls)-1])
+	}
+	if n := len(s.Tasks()); n < 5 || n > 10 {
+		t.Errorf("%d tasks", n)
+	}
+}

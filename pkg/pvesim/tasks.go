@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,6 +49,7 @@ func (q *call) fork(typ, id string, work func(*task) *job) string {
 	q.breakTask(t, j)
 	c.tasks[t.upid] = t
 	c.taskOrder = append(c.taskOrder, t)
+	c.archive()
 	begin := func() { j.stop = nil; c.start(j) }
 	if d := c.cfg.Durations.Fork; d > 0 {
 		j.stop = c.after(d, begin)
@@ -55,6 +57,23 @@ func (q *call) fork(typ, id string, work func(*task) *job) string {
 		begin()
 	}
 	return t.upid
+}
+
+// archive forgets the oldest tasks that have ended, when there are far too many.
+func (c *Cluster) archive() {
+	n := c.cfg.KeepTasks
+	if n == 0 || len(c.taskOrder) < 2*n {
+		return
+	}
+	surplus := len(c.taskOrder) - n
+	c.taskOrder = slices.DeleteFunc(c.taskOrder, func(t *task) bool {
+		if surplus == 0 || t.running {
+			return false
+		}
+		surplus--
+		delete(c.tasks, t.upid)
+		return true
+	})
 }
 
 func (c *Cluster) endTask(t *task, err error) {

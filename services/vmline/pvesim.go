@@ -94,6 +94,7 @@ func (f simFlags) cluster() (*pvesim.Cluster, pvesim.Config, error) {
 		return nil, cfg, fmt.Errorf("--pve: no release %q; there are %s", f.release, strings.Join(pvesim.Releases(), ", "))
 	}
 	cfg.PVE, cfg.Seed = f.release, f.seed
+	cfg.KeepCalls, cfg.KeepTasks = 1, 10_000 // it may run for days, and nobody asks for its calls
 	if len(f.tokens) > 0 {
 		if cfg.Tokens, err = pairs("--token", "user@realm!id=SECRET", "!", f.tokens); err != nil {
 			return nil, cfg, err
