@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -31,10 +32,7 @@ func Template(r pve.Resources, want, near string) (pve.VM, error) {
 		}
 	}
 	if len(found) == 0 {
-		return pve.VM{}, &Impossible{
-			Reason: fmt.Sprintf("the cluster has no template %q", want),
-			Next:   "Make that template on Proxmox, or correct its name in the package; then repeat the order.",
-		}
+		return pve.VM{}, noTemplate(r, want)
 	}
 	far := func(vm pve.VM) int {
 		switch {
@@ -48,6 +46,25 @@ func Template(r pve.Resources, want, near string) (pve.VM, error) {
 	return slices.MinFunc(found, func(a, b pve.VM) int {
 		return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a.VMID, b.VMID))
 	}), nil
+}
+
+// noTemplate says that there is no such template, or that it may be one of the machines that the list
+// names and does not describe: those on a node that is down, and new ones for up to 10 s.
+func noTemplate(r pve.Resources, want string) error {
+	hidden := slices.IndexFunc(r.VMs, func(vm pve.VM) bool {
+		return vm.Name == "" && vm.Status == "unknown" && vm.Lock == "" && !slices.Contains(vm.Tags, machine.Tag)
+	})
+	if hidden < 0 {
+		return &Impossible{
+			Reason: fmt.Sprintf("the cluster has no template %q", want),
+			Next:   "Make that template on Proxmox, or correct its name in the package; then repeat the order.",
+		}
+	}
+	return &Impossible{
+		Reason:  fmt.Sprintf("the cluster shows no template %q, nor what machine %d on node %s is", want, r.VMs[hidden].VMID, r.VMs[hidden].Node),
+		Next:    "Bring the node up, make that template, or correct its name in the package; then repeat the order.",
+		Passing: true,
+	}
 }
 
 // Choice is where a VM is cloned and where it is to live.

@@ -57,6 +57,29 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+// TestTemplateThatCannotBeSeen: a machine that is listed without a name may be the template.
+func TestTemplateThatCannotBeSeen(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		machine pve.VM
+		passing bool
+	}{
+		{"on a node that is down", pve.VM{VMID: 9100, Node: "off", Status: "unknown"}, true},
+		{"new", pve.VM{VMID: 9100, Node: "n1", Status: "unknown"}, true},
+		{"a clone that is being made", pve.VM{VMID: 101, Node: "n1", Status: "unknown", Lock: "clone"}, false},
+		{"one of ours", pve.VM{VMID: 101, Node: "off", Status: "unknown", Tags: []string{"vmline"}}, false},
+		{"known", pve.VM{VMID: 9100, Node: "n1", Status: "stopped", Name: "other"}, false},
+	} {
+		r := three()
+		r.VMs = append(r.VMs, tt.machine)
+		_, err := Template(r, "alpine", "")
+		var no *Impossible
+		if !errors.As(err, &no) || no.Passing != tt.passing || no.Next == "" || !strings.Contains(no.Reason, `"alpine"`) {
+			t.Errorf("%s: %+v", tt.name, err)
+		}
+	}
+}
+
 func TestChoose(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
