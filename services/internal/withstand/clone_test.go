@@ -145,3 +145,21 @@ func TestRow14TemplatesOnLocalStorages(t *testing.T) {
 	}
 	r.CheckWorld()
 }
+
+// TestOrderWhileTheTemplatesNodeIsDown: what cannot be seen is not missing. The order is tried again,
+// shown with its cause, until the node is back.
+func TestOrderWhileTheTemplatesNodeIsDown(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, rig.Options{})
+	r.Sim.SetNodeOnline("pve1", false)
+	startAll(r, 1, rig.Edge{})
+	r.Order("down-6401", rig.Small("down"))
+	vm := r.Await("down-6401", troubled)
+	if cause := vm.GetProblem().GetCause(); !strings.Contains(cause, `the cluster shows no template "tmpl", nor what machine 9000 on node pve1 is`) {
+		t.Errorf("%s", cause)
+	}
+	r.Sim.SetNodeOnline("pve1", true)
+	r.Await("down-6401", rig.Ended(create))
+	r.CheckLog("down-6401")
+	r.CheckWorld()
+}
