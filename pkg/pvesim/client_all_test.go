@@ -140,10 +140,10 @@ func TestGoProxmoxCallsOfVMs(t *testing.T) {
 		{"Migrate", runs(func() (*proxmox.Task, error) {
 			return vm.Migrate(ctx, &proxmox.VirtualMachineMigrateOptions{Target: "pve2", WithLocalDisks: true})
 		})},
-		{"ConvertToTemplate elsewhere", func() error {
-			vm.Node = "pve2"
-			return runs(func() (*proxmox.Task, error) { return vm.ConvertToTemplate(ctx) })()
-		}},
+		{"ConvertToTemplate", runs(func() (*proxmox.Task, error) {
+			vm.Node = "pve2" // where it was moved to
+			return vm.ConvertToTemplate(ctx)
+		})},
 		{"Delete", runs(func() (*proxmox.Task, error) {
 			return vm.Delete(ctx, &proxmox.VirtualMachineDeleteOptions{Purge: true, DestroyUnreferencedDisks: true})
 		})},

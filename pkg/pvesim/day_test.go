@@ -68,7 +68,7 @@ func (d *day) call(method, path, params string) any {
 		d.t.Fatal(err)
 	}
 	d.lines = append(d.lines, fmt.Sprintf("%s %s %s %s: %s %s", d.clock.Now().Format(time.TimeOnly), method, path, params, resp.Status, b))
-	if resp.StatusCode != 200 {
+	if resp.StatusCode != http.StatusOK {
 		return nil
 	}
 	var v struct{ Data any }
