@@ -41,7 +41,7 @@ func install(b *testing.B, cluster *pvesim.Cluster, nats, redis string, packages
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = os.RemoveAll(dir) })
-	build := exec.Command("go", append([]string{"build", "-o", dir + "/bin/"}, packages...)...) //nolint:gosec // the packages are ours
+	build := exec.Command("go", append([]string{"build", "-o", dir + "/bin/"}, packages...)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build: %v\n%s", err, out)
 	}
@@ -89,7 +89,7 @@ func (i *installation) token() string {
 }
 
 func (i *installation) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(i.dir, "bin", name), append(args, "--config", i.config())...) //nolint:gosec // built above
+	cmd := exec.Command(filepath.Join(i.dir, "bin", name), append(args, "--config", i.config())...)
 	cmd.Env = []string{"TOKEN_SECRET=" + rig.TokenSecret}
 	return cmd
 }

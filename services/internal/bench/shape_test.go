@@ -136,7 +136,7 @@ func (s *sheet) write(w io.Writer) {
 		}
 	}
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer out.Flush()
+	defer func() { _ = out.Flush() }() // a table for people
 	fmt.Fprintf(out, "\n%s: calls a machine\t%s\n", s.title, strings.Join(s.columns, "\t"))
 	for _, call := range slices.Sorted(maps.Keys(rows)) {
 		s.row(out, call, func(t tally) int { return t[call] }, needed[call])

@@ -205,18 +205,23 @@ func keep(r *rig.Rig, f *fate) (stop func()) {
 	var living sync.WaitGroup
 	living.Go(func() {
 		for ctx.Err() == nil {
-			l := &life{fate: f}
-			l.ctx, l.kill = context.WithCancel(ctx)
-			end := r.StartIn(l.ctx, f.service, l.edge())
-			<-l.ctx.Done()
-			end()
-			l.kill()
+			once(ctx, r, f)
 		}
 	})
 	return func() {
 		cancel()
 		living.Wait()
 	}
+}
+
+// once runs a service until it dies or ctx ends.
+func once(ctx context.Context, r *rig.Rig, f *fate) {
+	l := &life{fate: f}
+	l.ctx, l.kill = context.WithCancel(ctx)
+	defer l.kill()
+	end := r.StartIn(l.ctx, f.service, l.edge()) //nolint:contextcheck // it is a child of ctx
+	<-l.ctx.Done()
+	end()
 }
 
 var services = []chain.Service{chain.IPAM, chain.Provisioner, chain.Lifecycle}
@@ -229,7 +234,7 @@ type proxmoxEdge struct {
 
 func (e *proxmoxEdge) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	err = e.life.around(shape(req.Method, req.URL.Path), func() (err error) {
-		resp, err = e.next.RoundTrip(req) //nolint:bodyclose // the caller closes it
+		resp, err = e.next.RoundTrip(req)
 		return err
 	})
 	if err != nil && resp != nil {

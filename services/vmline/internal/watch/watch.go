@@ -24,9 +24,10 @@ func Operation(ctx context.Context, client *api.Client, op api.Operation, show f
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	running.Go(func() { follow(ctx, client, op, states) })
+	id, ref := op.ID, op.ServiceRef
+	running.Go(func() { follow(ctx, client, id, ref, states) })
 	running.Go(func() {
-		if err := ask(ctx, client, op.ID, states); err != nil {
+		if err := ask(ctx, client, id, states); err != nil {
 			failed <- err
 		}
 	})
@@ -62,9 +63,9 @@ func done(op api.Operation) int {
 }
 
 // follow hands on what events say of the operation. A stream that breaks is no error: ask goes on.
-func follow(ctx context.Context, client *api.Client, op api.Operation, states chan<- api.Operation) {
-	_ = client.Events(ctx, op.ServiceRef, func(e api.Event) error {
-		if e.Service.Operation.ID != op.ID {
+func follow(ctx context.Context, client *api.Client, id, ref string, states chan<- api.Operation) {
+	_ = client.Events(ctx, ref, func(e api.Event) error {
+		if e.Service.Operation.ID != id {
 			return nil
 		}
 		return send(ctx, states, e.Service.Operation)
