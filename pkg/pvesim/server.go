@@ -126,8 +126,8 @@ func (s *Server) serve(conn net.Conn) {
 			fmt.Fprint(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
 		a := s.cluster.answer(r.WithContext(s.ctx))
-		if a.drop {
-			return
+		if a.drop || s.ctx.Err() != nil {
+			return // closed while the call waited: a real server would be gone too
 		}
 		keep := !r.Close && r.ProtoAtLeast(1, 1)
 		if err := a.write(out, r.Method, keep); err != nil || !keep {
