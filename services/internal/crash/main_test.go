@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 func TestMain(m *testing.M) {
 	if order := os.Getenv(childOrder); order != "" {
 		if err := runChild(order); err != nil {
-			os.Stderr.WriteString(err.Error() + "\n")
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return

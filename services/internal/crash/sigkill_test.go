@@ -117,7 +117,7 @@ func live(t *testing.T, ctx context.Context, o order) syscall.WaitStatus {
 	if err != nil {
 		t.Error(err)
 	}
-	cmd := exec.CommandContext(ctx, os.Args[0]) //nolint:gosec // G204: this program itself
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), childOrder+"="+string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe() // the child ends when it is closed

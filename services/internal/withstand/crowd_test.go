@@ -72,8 +72,6 @@ type foreigners struct {
 	t    *testing.T
 	sim  *pvesim.Cluster
 	came []pvesim.VMState
-	// taken are those that came onto a VMID that was already promised to one of ours.
-	taken int
 }
 
 func (f *foreigners) arrive(vmid int) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func trials(prefix string, calls []faulty, firstVMID int) []trial {
 
 // order adds the fault to the cluster until remove.
 func (c trial) order(sim *pvesim.Cluster) (remove func()) {
-	f := c.fault.Fault
+	f := c.Fault
 	f.Method, f.Times, f.Path = c.method, c.times, c.path
 	if strings.Contains(c.path, "%") {
 		f.Path = fmt.Sprintf(c.path, c.vmid)
@@ -157,7 +158,7 @@ func TestRows12And24Faults(t *testing.T) {
 
 	creations := trials("create", creates, 3000)
 	calm := trial{ref: "calm-1", vmid: 2999}
-	all := append(creations, calm)
+	all := append(slices.Clone(creations), calm)
 	for _, c := range all {
 		must(t, r.Sim.AddVM(pvesim.VMSpec{
 			VMID: 10000 + c.vmid, Node: "pve1", Name: fmt.Sprintf("tmpl-%d", c.vmid), Storage: "shared1", DiskGB: 2, CloudInit: true, Template: true,

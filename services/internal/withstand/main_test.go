@@ -77,11 +77,6 @@ func again(r *rig.Rig, ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.P
 	return r.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id && done(vm) })
 }
 
-// reached says that a status is the last one that the VM has reached.
-func reached(status vmlinev1.Status) func(*vmlinev1.VM) bool {
-	return func(vm *vmlinev1.VM) bool { return vm.GetStatus() == status }
-}
-
 // troubled says that the VM's operation is being tried again.
 func troubled(vm *vmlinev1.VM) bool { return vm.GetRetry().GetAttempts() > 0 && vm.GetProblem() != nil }
 
