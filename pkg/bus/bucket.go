@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -16,17 +17,34 @@ type Bucket struct {
 	kv  jetstream.KeyValue
 }
 
-// Bucket opens a bucket that Apply has made.
+// Bucket opens a bucket that Apply makes. It waits for the server and the bucket until ctx ends, because
+// a service may start before them.
 func (b *Bus) Bucket(ctx context.Context, name string) (*Bucket, error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		bucket, err := b.bucket(ctx, name)
+		if err == nil {
+			return bucket, nil
+		}
+		b.log.Warn("waiting for the bucket", "bucket", name, "error", err)
+		if b.pause(ctx, wait) != nil {
+			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		}
+	}
+}
+
+func (b *Bus) bucket(ctx context.Context, name string) (*Bucket, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bucket, ok := b.buckets[name]; ok {
+	bucket, ok := b.buckets[name]
+	b.mu.Unlock()
+	if ok {
 		return bucket, nil
 	}
 	kv, err := b.js.KeyValue(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		return nil, err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.buckets[name] = &Bucket{bus: b, kv: kv}
 	return b.buckets[name], nil
 }

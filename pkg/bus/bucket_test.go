@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -68,9 +69,6 @@ func TestBucketKeyHasOneHolder(t *testing.T) {
 	}
 	if same := bucket(t, b); same != k {
 		t.Error("a bucket is opened twice")
-	}
-	if _, err := b.Bucket(ctx, "NONE"); err == nil {
-		t.Error("a bucket that was never applied is opened")
 	}
 }
 
@@ -146,5 +144,27 @@ func TestBucketEachAndWatch(t *testing.T) {
 	ended, cancel := context.WithCancel(ctx)
 	if err := k.Watch(ended, ">", func(Item) error { return nil }, func() error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the end of the context", err)
+	}
+}
+
+// TestBucketIsWaitedFor: a service may start before the bucket is made.
+func TestBucketIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	b := connect(t, startServer(t), Options{})
+	if _, err := b.Bucket(ctx, BucketVMID); err == nil {
+		t.Fatal("there is a bucket before Apply")
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, err := b.Bucket(t.Context(), BucketVMID)
+		opened <- err
+	}()
+	if err := b.Apply(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -28,6 +28,9 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 			return nil // admitted before; only the acknowledgement was lost
 		}
 		if problem := l.objection(last.VM, cmd); problem != nil {
+			if admitted, err := l.admittedBefore(ctx, cmd); admitted || err != nil {
+				return err
+			}
 			return l.refuse(ctx, cmd, problem)
 		}
 		_, err = l.Bus.Append(ctx, l.first(last.VM, cmd), last.Seq)
@@ -35,6 +38,16 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 			return err
 		}
 	}
+}
+
+// admittedBefore says whether the VM's log has the command's operation, which another has replaced
+// since. Then only its acknowledgement was lost.
+func (l *lifecycle) admittedBefore(ctx context.Context, cmd *vmlinev1.Command) (bool, error) {
+	log, err := l.Bus.History(ctx, cmd.GetRef())
+	if errors.Is(err, bus.ErrNotFound) {
+		return false, nil
+	}
+	return slices.ContainsFunc(log, func(e bus.Entry) bool { return e.VM.GetOperation().GetId() == cmd.GetId() }), err
 }
 
 // objection returns why a command is not admitted, or nil.
@@ -96,7 +109,7 @@ func (l *lifecycle) first(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM
 		// The machine that was begun keeps its identity, addresses and VMID. What was seen of it is
 		// seen again, because a person may have mended it.
 		vm = proto.CloneOf(last)
-		vm.Vmgenid, vm.Mac = "", ""
+		vm.Vmgenid, vm.Mac, vm.RemoteStatus, vm.RemoteLock = "", "", vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, ""
 	}
 	if cmd.GetKind() == vmlinev1.Operation_KIND_CREATE {
 		vm.Package, vm.PackageDigest, vm.Cluster = cmd.GetPackage(), cmd.GetPackageDigest(), cmd.GetPackage().GetCluster()

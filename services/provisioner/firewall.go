@@ -16,8 +16,8 @@ import (
 // ipFilterSet is the IP set that Proxmox's ipfilter option reads for net0.
 const ipFilterSet = "ipfilter-net0"
 
-// firewall sets the options and adds what is missing of the package's rules and addresses. It never
-// removes a rule. Proxmox answers these calls also for a VM that does not exist, so the machine is
+// firewall sets the options and adds what is missing of the package's rules and addresses. It removes
+// no rule but the second of two equal ones of its own. Proxmox answers these calls also for a VM that does not exist, so the machine is
 // looked at first. Where that look shows the whole configuration as the package says, the step to
 // set_cloudinit needs no second one.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {

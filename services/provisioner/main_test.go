@@ -44,7 +44,7 @@ func openBus(t *testing.T, now func() time.Time, intercept bus.Interceptor) *bus
 // instance is one more instance's VMIDs, which follow the bucket until the test ends.
 func instance(t *testing.T, b *bus.Bus) *vmids {
 	t.Helper()
-	v, err := openVMIDs(t.Context(), b)
+	v, err := openVMIDs(t.Context(), b, time.Minute)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,6 +31,8 @@ type Config struct {
 	Clusters map[string]*pve.Client
 	Opener   Opener
 	Logger   *slog.Logger
+	// Rest is how long a VMID that was given back is not given out again; 0 means 2 minutes.
+	Rest time.Duration
 }
 
 type provisioner struct {
@@ -41,7 +44,7 @@ type provisioner struct {
 
 // Run does the provisioner's steps until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
-	ids, err := openVMIDs(ctx, cfg.Bus)
+	ids, err := openVMIDs(ctx, cfg.Bus, cfg.Rest)
 	if err != nil {
 		return err
 	}

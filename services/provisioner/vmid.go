@@ -1,12 +1,15 @@
 package provisioner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -36,9 +39,15 @@ type vmids struct {
 	held map[string]map[string]uint64
 	// awaited has the keys that somebody waits to see in the bucket.
 	awaited map[string]chan struct{}
+	// released has when a key was given back, for as long as it rests.
+	released map[string]time.Time
+	restTime time.Duration
 }
 
-func openVMIDs(ctx context.Context, b *bus.Bus) (*vmids, error) {
+// defaultRest is longer than a call that was meant for the VM that had the VMID can be under way.
+const defaultRest = 2 * time.Minute
+
+func openVMIDs(ctx context.Context, b *bus.Bus, rest time.Duration) (*vmids, error) {
 	bucket, err := b.Bucket(ctx, bus.BucketVMID)
 	if err != nil {
 		return nil, err
@@ -46,6 +55,7 @@ func openVMIDs(ctx context.Context, b *bus.Bus) (*vmids, error) {
 	return &vmids{
 		bus: b, bucket: bucket, ready: make(chan struct{}),
 		taken: map[string]string{}, held: map[string]map[string]uint64{}, awaited: map[string]chan struct{}{},
+		released: map[string]time.Time{}, restTime: cmp.Or(rest, defaultRest),
 	}, nil
 }
 
@@ -55,6 +65,7 @@ func vmidKey(cluster string, vmid int) string { return cluster + "." + strconv.I
 func (v *vmids) follow(ctx context.Context) error {
 	err := v.bucket.Watch(ctx, ">", func(i bus.Item) error {
 		if i.Deleted {
+			v.rest(i.Key)
 			v.forget(i.Key)
 			return nil
 		}
@@ -89,7 +100,7 @@ func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) boo
 	first := max(int(vm.GetPackage().GetFirstVmid()), defaultFirstVMID)
 	for vmid := first; vmid <= maxVMID; vmid++ {
 		key := vmidKey(vm.GetCluster(), vmid)
-		if used(vmid) || !v.take(key, vm.GetUid()) {
+		if used(vmid) || v.resting(key) || !v.take(key, vm.GetUid()) {
 			continue
 		}
 		err := v.create(ctx, key, vm)
@@ -203,6 +214,24 @@ func (v *vmids) take(key, uid string) bool {
 	}
 	v.taken[key] = uid
 	return true
+}
+
+// rest notes that a key was given back just now.
+func (v *vmids) rest(key string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := v.bus.Now()
+	maps.DeleteFunc(v.released, func(_ string, at time.Time) bool { return now.Sub(at) >= v.restTime })
+	v.released[key] = now
+}
+
+// resting says whether a key was given back so lately that a call for the VM that had it may still be
+// under way.
+func (v *vmids) resting(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	at, ok := v.released[key]
+	return ok && v.bus.Now().Sub(at) < v.restTime
 }
 
 // await returns a channel that is closed once the bucket has shown the key.

@@ -27,6 +27,7 @@ func TestACommandThatComesAgain(t *testing.T) {
 		replaced  bool
 	}{
 		{name: "to its own operation", ref: "again-1"},
+		{name: "to the termination that replaced it", ref: "again-2", replaced: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := r.For(t)

@@ -168,7 +168,7 @@ func TestReadyAfterALongPause(t *testing.T) {
 			stuck: func(vm *vmlinev1.VM) bool {
 				return Parked(vm) && vm.GetProblem().GetCause() == "the VM does not exist on Proxmox" && vm.GetProblem().GetKept() == "The machine is left as it is."
 			}, remote: remoteRunning,
-			mend: func(r *Rig, vm *vmlinev1.VM) { r.Terminate(vm.GetRef()) }, end: terminate,
+			mend: func(r *Rig, vm *vmlinev1.VM) { r.Order(vm.GetRef(), Small("web")) }, end: create,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -235,7 +235,7 @@ func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context
 		}
 	case chain.Provisioner:
 		return func(ctx context.Context) error {
-			return provisioner.Run(ctx, provisioner.Config{Bus: b, Clusters: r.clusters(edge), Opener: r.Opener, Logger: quiet})
+			return provisioner.Run(ctx, provisioner.Config{Bus: b, Clusters: r.clusters(edge), Opener: r.Opener, Logger: quiet, Rest: time.Nanosecond})
 		}
 	case chain.Lifecycle:
 		return func(ctx context.Context) error {

@@ -13,8 +13,9 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// patience is how long a test waits for something that has to happen.
-const patience = 60 * time.Second
+// patience is how long a test waits for something that has to happen. It is only used up by a test that
+// fails, on a machine that may be busy with others.
+const patience = 3 * time.Minute
 
 // Await returns the VM's state once want says so. It fails the test when that takes too long.
 func (r *Rig) Await(ref string, want func(*vmlinev1.VM) bool) *vmlinev1.VM {
