@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -19,17 +18,12 @@ type Bucket struct {
 
 // Bucket opens a bucket that Apply makes. It waits for the server and the bucket until ctx ends, because
 // a service may start before them.
-func (b *Bus) Bucket(ctx context.Context, name string) (*Bucket, error) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		bucket, err := b.bucket(ctx, name)
-		if err == nil {
-			return bucket, nil
-		}
-		b.log.Warn("waiting for the bucket", "bucket", name, "error", err)
-		if b.pause(ctx, wait) != nil {
-			return nil, fmt.Errorf("open bucket %s: %w", name, err)
-		}
-	}
+func (b *Bus) Bucket(ctx context.Context, name string) (bucket *Bucket, err error) {
+	err = b.patiently(ctx, "bucket "+name, func() error {
+		bucket, err = b.bucket(ctx, name)
+		return err
+	})
+	return bucket, err
 }
 
 func (b *Bus) bucket(ctx context.Context, name string) (*Bucket, error) {

@@ -113,18 +113,28 @@ func (b *Bus) lost(stream, name string) error {
 	return fmt.Errorf("consumer %s of %s is gone; run vmline apply", name, stream)
 }
 
-// consumer looks a consumer up, patiently: a service may start before the server does.
-func (b *Bus) consumer(ctx context.Context, stream, name string) (jetstream.Consumer, error) {
+// consumer looks a consumer up.
+func (b *Bus) consumer(ctx context.Context, stream, name string) (cons jetstream.Consumer, err error) {
+	err = b.patiently(ctx, "consumer "+name+" of "+stream, func() error {
+		cons, err = b.js.Consumer(ctx, stream, name)
+		return err
+	})
+	return cons, err
+}
+
+// patiently repeats find, which looks for what Apply makes, until it succeeds or ctx ends: a service may
+// start before the server does.
+func (b *Bus) patiently(ctx context.Context, what string, find func() error) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		cons, err := b.js.Consumer(ctx, stream, name)
+		err := find()
 		if err == nil {
-			return cons, nil
+			return nil
 		}
 		if ctx.Err() == nil {
-			b.log.Warn("waiting for the consumer", "stream", stream, "consumer", name, "error", err)
+			b.log.Warn("waiting for "+what, "error", err)
 		}
 		if err := b.pause(ctx, wait); err != nil {
-			return nil, fmt.Errorf("find consumer %s of %s: %w", name, stream, err)
+			return fmt.Errorf("find %s: %w", what, err)
 		}
 	}
 }
