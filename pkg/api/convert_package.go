@@ -16,7 +16,7 @@ func (p Package) ToProto(sealedPassword []byte) *vmlinev1.Package {
 		SystemDisk: p.SystemDisk.toProto(), AdditionalDisk: p.AdditionalDisk.toProto(),
 		Network: &vmlinev1.Network{
 			Model: p.Network.Model, Bridge: p.Network.Bridge, Vlan: p.Network.VLAN, RateMbps: p.Network.RateMBps,
-			Ipv4Count: p.Network.IPv4Count, Ipv6Count: p.Network.IPv6Count,
+			Ipv4Count: p.Network.IPv4Count, Ipv6Count: p.Network.IPv6Count, Addresses: p.Network.Addresses,
 		},
 		Firewall: p.Firewall.toProto(),
 		CloudInit: &vmlinev1.CloudInit{
@@ -26,6 +26,7 @@ func (p Package) ToProto(sealedPassword []byte) *vmlinev1.Package {
 		Dns:       &vmlinev1.Dns{Domain: p.DNS.Domain, Ptr: p.DNS.PTR, Ttl: p.DNS.TTLSeconds},
 		Onboot:    p.OnBoot,
 		Readiness: vmlinev1.Readiness(vmlinev1.Readiness_value["READINESS_"+strings.ToUpper(p.Readiness)]),
+		Nodes:     p.Nodes, Customer: p.Customer, AntiAffinity: p.AntiAffinity,
 	}
 }
 
@@ -42,7 +43,7 @@ func FromPackage(p *vmlinev1.Package) *Package {
 		SystemDisk: fromDisk(p.GetSystemDisk()), AdditionalDisk: fromDisk(p.GetAdditionalDisk()),
 		Network: Network{
 			Model: n.GetModel(), Bridge: n.GetBridge(), VLAN: n.GetVlan(), RateMBps: n.GetRateMbps(),
-			IPv4Count: n.GetIpv4Count(), IPv6Count: n.GetIpv6Count(),
+			IPv4Count: n.GetIpv4Count(), IPv6Count: n.GetIpv6Count(), Addresses: n.GetAddresses(),
 		},
 		Firewall: fromFirewall(p.GetFirewall()),
 		CloudInit: CloudInit{
@@ -51,6 +52,7 @@ func FromPackage(p *vmlinev1.Package) *Package {
 		DNS:       DNS{Domain: p.GetDns().GetDomain(), PTR: p.GetDns().GetPtr(), TTLSeconds: p.GetDns().GetTtl()},
 		OnBoot:    p.GetOnboot(),
 		Readiness: enumName(p.GetReadiness().String(), "READINESS_"),
+		Nodes:     p.GetNodes(), Customer: p.GetCustomer(), AntiAffinity: p.GetAntiAffinity(),
 	}
 }
 

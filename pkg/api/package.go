@@ -22,7 +22,11 @@ type Package struct {
 	CloudInit      CloudInit `json:"cloud_init,omitzero" doc:"What the guest is told at its first boot."`
 	DNS            DNS       `json:"dns,omitzero" doc:"Names that the VM gets."`
 	OnBoot         bool      `json:"onboot,omitempty" doc:"Start the VM when its node boots."`
-	Readiness      string    `json:"readiness,omitempty" enum:"running,agent" default:"running" doc:"What must be seen before the VM counts as ready."`
+	Readiness      string    `json:"readiness,omitempty" enum:"running,agent,cloud_init_done" default:"running" doc:"What must be seen before the VM counts as ready."`
+
+	Nodes        []string `json:"nodes,omitempty" nullable:"false" maxItems:"64" doc:"Nodes on which the VM may live. Left out: any."`
+	Customer     string   `json:"customer,omitempty" pattern:"^[A-Za-z0-9_.:-]{1,64}$" patternDescription:"a customer's id (letters, digits, _ . : and -, at most 64)" doc:"Who owns the VM: the same text for all VMs of one customer."`
+	AntiAffinity bool     `json:"anti_affinity,omitempty" doc:"Keep VMs of one customer on different nodes where that is possible."`
 }
 
 // Disk is one virtual disk. A limit of 0 means unlimited.
@@ -37,12 +41,13 @@ type Disk struct {
 
 // Network is the first network card and how many addresses belong to it.
 type Network struct {
-	Model     string  `json:"model,omitempty" enum:"virtio,e1000,rtl8139,vmxnet3" default:"virtio" doc:"Model of the card."`
-	Bridge    string  `json:"bridge" pattern:"^[A-Za-z][A-Za-z0-9_]{0,14}$" patternDescription:"a bridge or VNet such as vmbr0, at most 15 characters" doc:"Bridge of the node."`
-	VLAN      uint32  `json:"vlan,omitempty" maximum:"4094" doc:"VLAN tag; 0 means none."`
-	RateMBps  float64 `json:"rate_mbps,omitempty" minimum:"0" maximum:"10240" doc:"Rate limit in MB/s, may be fractional; 0 means unlimited."`
-	IPv4Count uint32  `json:"ipv4_count,omitempty" maximum:"32" doc:"How many IPv4 addresses the VM gets."`
-	IPv6Count uint32  `json:"ipv6_count,omitempty" maximum:"32" doc:"How many IPv6 addresses the VM gets."`
+	Model     string   `json:"model,omitempty" enum:"virtio,e1000,rtl8139,vmxnet3" default:"virtio" doc:"Model of the card."`
+	Bridge    string   `json:"bridge" pattern:"^[A-Za-z][A-Za-z0-9_]{0,14}$" patternDescription:"a bridge or VNet such as vmbr0, at most 15 characters" doc:"Bridge of the node."`
+	VLAN      uint32   `json:"vlan,omitempty" maximum:"4094" doc:"VLAN tag; 0 means none."`
+	RateMBps  float64  `json:"rate_mbps,omitempty" minimum:"0" maximum:"10240" doc:"Rate limit in MB/s, may be fractional; 0 means unlimited."`
+	IPv4Count uint32   `json:"ipv4_count,omitempty" maximum:"32" doc:"How many IPv4 addresses the VM gets."`
+	IPv6Count uint32   `json:"ipv6_count,omitempty" maximum:"32" doc:"How many IPv6 addresses the VM gets."`
+	Addresses []string `json:"addresses,omitempty" nullable:"false" maxItems:"64" doc:"Chosen addresses. Each counts towards the number of its family."`
 }
 
 // Firewall is the VM's firewall: its options and the rules that are added.

@@ -29,13 +29,14 @@ type Command struct {
 	Id   string         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Ref  string         `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
 	Kind Operation_Kind `protobuf:"varint,3,opt,name=kind,proto3,enum=vmline.v1.Operation_Kind" json:"kind,omitempty"`
-	// package is the whole desired package; terminate needs none.
+	// package is the whole desired package. Where it is left out, the VM keeps the one it has.
 	Package       *Package `protobuf:"bytes,4,opt,name=package,proto3" json:"package,omitempty"`
 	PackageDigest []byte   `protobuf:"bytes,5,opt,name=package_digest,json=packageDigest,proto3" json:"package_digest,omitempty"`
 	// after is the operation that the sender saw as the VM's last, empty for none.
 	After         string                 `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	RequestedBy   string                 `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	Params        *Params                `protobuf:"bytes,9,opt,name=params,proto3" json:"params,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +125,13 @@ func (x *Command) GetRequestedBy() string {
 		return x.RequestedBy
 	}
 	return ""
+}
+
+func (x *Command) GetParams() *Params {
+	if x != nil {
+		return x.Params
+	}
+	return nil
 }
 
 // Refusal is the answer to a command that was not admitted. Nothing was changed.
@@ -319,7 +327,7 @@ var File_vmline_v1_command_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x17vmline/v1/command.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\x1a\x12vmline/v1/vm.proto\"\xa3\x02\n" +
+	"\x17vmline/v1/command.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\x1a\x12vmline/v1/vm.proto\"\xce\x02\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12-\n" +
@@ -329,7 +337,8 @@ const file_vmline_v1_command_proto_rawDesc = "" +
 	"\x05after\x18\x06 \x01(\tR\x05after\x129\n" +
 	"\n" +
 	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
-	"\frequested_by\x18\b \x01(\tR\vrequestedBy\"\xd6\x01\n" +
+	"\frequested_by\x18\b \x01(\tR\vrequestedBy\x12)\n" +
+	"\x06params\x18\t \x01(\v2\x11.vmline.v1.ParamsR\x06params\"\xd6\x01\n" +
 	"\aRefusal\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12-\n" +
@@ -371,21 +380,23 @@ var file_vmline_v1_command_proto_goTypes = []any{
 	(Operation_Kind)(0),           // 3: vmline.v1.Operation.Kind
 	(*Package)(nil),               // 4: vmline.v1.Package
 	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Problem)(nil),               // 6: vmline.v1.Problem
+	(*Params)(nil),                // 6: vmline.v1.Params
+	(*Problem)(nil),               // 7: vmline.v1.Problem
 }
 var file_vmline_v1_command_proto_depIdxs = []int32{
 	3, // 0: vmline.v1.Command.kind:type_name -> vmline.v1.Operation.Kind
 	4, // 1: vmline.v1.Command.package:type_name -> vmline.v1.Package
 	5, // 2: vmline.v1.Command.created_at:type_name -> google.protobuf.Timestamp
-	3, // 3: vmline.v1.Refusal.kind:type_name -> vmline.v1.Operation.Kind
-	6, // 4: vmline.v1.Refusal.problem:type_name -> vmline.v1.Problem
-	5, // 5: vmline.v1.Refusal.created_at:type_name -> google.protobuf.Timestamp
-	5, // 6: vmline.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	6, // 3: vmline.v1.Command.params:type_name -> vmline.v1.Params
+	3, // 4: vmline.v1.Refusal.kind:type_name -> vmline.v1.Operation.Kind
+	7, // 5: vmline.v1.Refusal.problem:type_name -> vmline.v1.Problem
+	5, // 6: vmline.v1.Refusal.created_at:type_name -> google.protobuf.Timestamp
+	5, // 7: vmline.v1.DeadLetter.at:type_name -> google.protobuf.Timestamp
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_command_proto_init() }

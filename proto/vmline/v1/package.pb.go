@@ -82,6 +82,8 @@ const (
 	Readiness_READINESS_RUNNING Readiness = 1
 	// READINESS_AGENT waits until the guest agent answers.
 	Readiness_READINESS_AGENT Readiness = 2
+	// READINESS_CLOUD_INIT_DONE waits until the guest agent says that cloud-init has ended.
+	Readiness_READINESS_CLOUD_INIT_DONE Readiness = 3
 )
 
 // Enum value maps for Readiness.
@@ -90,11 +92,13 @@ var (
 		0: "READINESS_UNSPECIFIED",
 		1: "READINESS_RUNNING",
 		2: "READINESS_AGENT",
+		3: "READINESS_CLOUD_INIT_DONE",
 	}
 	Readiness_value = map[string]int32{
-		"READINESS_UNSPECIFIED": 0,
-		"READINESS_RUNNING":     1,
-		"READINESS_AGENT":       2,
+		"READINESS_UNSPECIFIED":     0,
+		"READINESS_RUNNING":         1,
+		"READINESS_AGENT":           2,
+		"READINESS_CLOUD_INIT_DONE": 3,
 	}
 )
 
@@ -155,7 +159,14 @@ type Package struct {
 	// onboot starts the VM when its node boots.
 	Onboot bool `protobuf:"varint,16,opt,name=onboot,proto3" json:"onboot,omitempty"`
 	// readiness says what must be seen before the VM counts as ready.
-	Readiness     Readiness `protobuf:"varint,17,opt,name=readiness,proto3,enum=vmline.v1.Readiness" json:"readiness,omitempty"`
+	Readiness Readiness `protobuf:"varint,17,opt,name=readiness,proto3,enum=vmline.v1.Readiness" json:"readiness,omitempty"`
+	// nodes are the nodes on which the VM may live; empty means any. node, where set, stands above it.
+	Nodes []string `protobuf:"bytes,18,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// customer owns the VM: the same text for all VMs of one customer. Heavy tasks are shared fairly
+	// between customers.
+	Customer string `protobuf:"bytes,19,opt,name=customer,proto3" json:"customer,omitempty"`
+	// anti_affinity keeps VMs of one customer on different nodes where that is possible.
+	AntiAffinity  bool `protobuf:"varint,20,opt,name=anti_affinity,json=antiAffinity,proto3" json:"anti_affinity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -309,6 +320,27 @@ func (x *Package) GetReadiness() Readiness {
 	return Readiness_READINESS_UNSPECIFIED
 }
 
+func (x *Package) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *Package) GetCustomer() string {
+	if x != nil {
+		return x.Customer
+	}
+	return ""
+}
+
+func (x *Package) GetAntiAffinity() bool {
+	if x != nil {
+		return x.AntiAffinity
+	}
+	return false
+}
+
 // Disk is one virtual disk. A limit of 0 means unlimited.
 type Disk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -414,7 +446,10 @@ type Network struct {
 	// ipv4_count is how many IPv4 addresses the VM gets.
 	Ipv4Count uint32 `protobuf:"varint,5,opt,name=ipv4_count,json=ipv4Count,proto3" json:"ipv4_count,omitempty"`
 	// ipv6_count is how many IPv6 addresses the VM gets.
-	Ipv6Count     uint32 `protobuf:"varint,6,opt,name=ipv6_count,json=ipv6Count,proto3" json:"ipv6_count,omitempty"`
+	Ipv6Count uint32 `protobuf:"varint,6,opt,name=ipv6_count,json=ipv6Count,proto3" json:"ipv6_count,omitempty"`
+	// addresses are chosen ones: each is given if it is free, and counts towards the number of its
+	// family.
+	Addresses     []string `protobuf:"bytes,7,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,6 +524,13 @@ func (x *Network) GetIpv6Count() uint32 {
 		return x.Ipv6Count
 	}
 	return 0
+}
+
+func (x *Network) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
 }
 
 // Firewall is the VM's firewall: its options and the rules that we add.
@@ -880,7 +922,7 @@ var File_vmline_v1_package_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_package_proto_rawDesc = "" +
 	"\n" +
-	"\x17vmline/v1/package.proto\x12\tvmline.v1\"\xf9\x04\n" +
+	"\x17vmline/v1/package.proto\x12\tvmline.v1\"\xd0\x05\n" +
 	"\aPackage\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x1a\n" +
@@ -904,7 +946,10 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"cloud_init\x18\x0e \x01(\v2\x14.vmline.v1.CloudInitR\tcloudInit\x12 \n" +
 	"\x03dns\x18\x0f \x01(\v2\x0e.vmline.v1.DnsR\x03dns\x12\x16\n" +
 	"\x06onboot\x18\x10 \x01(\bR\x06onboot\x122\n" +
-	"\treadiness\x18\x11 \x01(\x0e2\x14.vmline.v1.ReadinessR\treadiness\"\xb1\x01\n" +
+	"\treadiness\x18\x11 \x01(\x0e2\x14.vmline.v1.ReadinessR\treadiness\x12\x14\n" +
+	"\x05nodes\x18\x12 \x03(\tR\x05nodes\x12\x1a\n" +
+	"\bcustomer\x18\x13 \x01(\tR\bcustomer\x12#\n" +
+	"\ranti_affinity\x18\x14 \x01(\bR\fantiAffinity\"\xb1\x01\n" +
 	"\x04Disk\x12\x18\n" +
 	"\astorage\x18\x01 \x01(\tR\astorage\x12\x17\n" +
 	"\asize_gb\x18\x02 \x01(\rR\x06sizeGb\x12\x1b\n" +
@@ -913,7 +958,7 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"write_mbps\x18\x04 \x01(\rR\twriteMbps\x12\x1b\n" +
 	"\tread_iops\x18\x05 \x01(\rR\breadIops\x12\x1d\n" +
 	"\n" +
-	"write_iops\x18\x06 \x01(\rR\twriteIops\"\xa6\x01\n" +
+	"write_iops\x18\x06 \x01(\rR\twriteIops\"\xc4\x01\n" +
 	"\aNetwork\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06bridge\x18\x02 \x01(\tR\x06bridge\x12\x12\n" +
@@ -922,7 +967,8 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"\n" +
 	"ipv4_count\x18\x05 \x01(\rR\tipv4Count\x12\x1d\n" +
 	"\n" +
-	"ipv6_count\x18\x06 \x01(\rR\tipv6Count\"\xea\x02\n" +
+	"ipv6_count\x18\x06 \x01(\rR\tipv6Count\x12\x1c\n" +
+	"\taddresses\x18\a \x03(\tR\taddresses\"\xea\x02\n" +
 	"\bFirewall\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x12\x1b\n" +
 	"\tpolicy_in\x18\x02 \x01(\tR\bpolicyIn\x12\x1d\n" +
@@ -964,11 +1010,12 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"\tCloneType\x12\x1a\n" +
 	"\x16CLONE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLONE_TYPE_LINKED\x10\x01\x12\x13\n" +
-	"\x0fCLONE_TYPE_FULL\x10\x02*R\n" +
+	"\x0fCLONE_TYPE_FULL\x10\x02*q\n" +
 	"\tReadiness\x12\x19\n" +
 	"\x15READINESS_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11READINESS_RUNNING\x10\x01\x12\x13\n" +
-	"\x0fREADINESS_AGENT\x10\x02B3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
+	"\x0fREADINESS_AGENT\x10\x02\x12\x1d\n" +
+	"\x19READINESS_CLOUD_INIT_DONE\x10\x03B3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
 
 var (
 	file_vmline_v1_package_proto_rawDescOnce sync.Once

@@ -54,6 +54,22 @@ const (
 	Status_STATUS_VMID_RELEASED Status = 22
 	// STATUS_TERMINATED says that the addresses are free again: the end.
 	Status_STATUS_TERMINATED Status = 23
+	// STATUS_PLANNED says that it is known what the operation has to change, and that it is possible.
+	Status_STATUS_PLANNED Status = 24
+	// STATUS_STOPPED says that the machine's power is off.
+	Status_STATUS_STOPPED Status = 25
+	// STATUS_REBOOTED says that the machine was shut down and started again.
+	Status_STATUS_REBOOTED Status = 26
+	// STATUS_RESET says that the machine was reset, as with its button.
+	Status_STATUS_RESET Status = 27
+	// STATUS_SET_PASSWORD says that the account has its new password.
+	Status_STATUS_SET_PASSWORD Status = 28
+	// STATUS_IP_RELEASED says that addresses which the machine no longer uses are free again.
+	Status_STATUS_IP_RELEASED Status = 29
+	// STATUS_ADOPT says that an existing machine is to become the VM.
+	Status_STATUS_ADOPT Status = 30
+	// STATUS_ADOPTED says that the machine bears the VM's mark.
+	Status_STATUS_ADOPTED Status = 31
 )
 
 // Enum value maps for Status.
@@ -83,6 +99,14 @@ var (
 		21: "STATUS_REMOVED",
 		22: "STATUS_VMID_RELEASED",
 		23: "STATUS_TERMINATED",
+		24: "STATUS_PLANNED",
+		25: "STATUS_STOPPED",
+		26: "STATUS_REBOOTED",
+		27: "STATUS_RESET",
+		28: "STATUS_SET_PASSWORD",
+		29: "STATUS_IP_RELEASED",
+		30: "STATUS_ADOPT",
+		31: "STATUS_ADOPTED",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":                   0,
@@ -109,6 +133,14 @@ var (
 		"STATUS_REMOVED":                       21,
 		"STATUS_VMID_RELEASED":                 22,
 		"STATUS_TERMINATED":                    23,
+		"STATUS_PLANNED":                       24,
+		"STATUS_STOPPED":                       25,
+		"STATUS_REBOOTED":                      26,
+		"STATUS_RESET":                         27,
+		"STATUS_SET_PASSWORD":                  28,
+		"STATUS_IP_RELEASED":                   29,
+		"STATUS_ADOPT":                         30,
+		"STATUS_ADOPTED":                       31,
 	}
 )
 
@@ -154,6 +186,12 @@ const (
 	Event_EVENT_RETRYING Event = 4
 	// EVENT_PARKED: the operation waits for a person.
 	Event_EVENT_PARKED Event = 5
+	// EVENT_OBSERVED: the machine was seen to differ from what was known of it.
+	Event_EVENT_OBSERVED Event = 6
+	// EVENT_QUEUED: a command was accepted that begins once the present operation has ended.
+	Event_EVENT_QUEUED Event = 7
+	// EVENT_REFUSED: a step found that the operation is impossible, before anything was changed.
+	Event_EVENT_REFUSED Event = 8
 )
 
 // Enum value maps for Event.
@@ -165,6 +203,9 @@ var (
 		3: "EVENT_RECORDED",
 		4: "EVENT_RETRYING",
 		5: "EVENT_PARKED",
+		6: "EVENT_OBSERVED",
+		7: "EVENT_QUEUED",
+		8: "EVENT_REFUSED",
 	}
 	Event_value = map[string]int32{
 		"EVENT_UNSPECIFIED": 0,
@@ -173,6 +214,9 @@ var (
 		"EVENT_RECORDED":    3,
 		"EVENT_RETRYING":    4,
 		"EVENT_PARKED":      5,
+		"EVENT_OBSERVED":    6,
+		"EVENT_QUEUED":      7,
+		"EVENT_REFUSED":     8,
 	}
 )
 
@@ -257,22 +301,112 @@ func (RemoteStatus) EnumDescriptor() ([]byte, []int) {
 type Operation_Kind int32
 
 const (
-	Operation_KIND_UNSPECIFIED Operation_Kind = 0
-	Operation_KIND_CREATE      Operation_Kind = 1
-	Operation_KIND_TERMINATE   Operation_Kind = 2
+	Operation_KIND_UNSPECIFIED                   Operation_Kind = 0
+	Operation_KIND_CREATE                        Operation_Kind = 1
+	Operation_KIND_TERMINATE                     Operation_Kind = 2
+	Operation_KIND_SUSPEND                       Operation_Kind = 3
+	Operation_KIND_UNSUSPEND                     Operation_Kind = 4
+	Operation_KIND_CHANGE_PACKAGE                Operation_Kind = 5
+	Operation_KIND_CHANGE_PASSWORD               Operation_Kind = 6
+	Operation_KIND_START                         Operation_Kind = 7
+	Operation_KIND_STOP                          Operation_Kind = 8
+	Operation_KIND_SHUTDOWN                      Operation_Kind = 9
+	Operation_KIND_REBOOT                        Operation_Kind = 10
+	Operation_KIND_RESET                         Operation_Kind = 11
+	Operation_KIND_REINSTALL                     Operation_Kind = 12
+	Operation_KIND_SET_DEDICATED_IP              Operation_Kind = 13
+	Operation_KIND_CLONE                         Operation_Kind = 14
+	Operation_KIND_SET_CPU_RAM                   Operation_Kind = 15
+	Operation_KIND_SET_SYSTEM_DISK_SIZE          Operation_Kind = 16
+	Operation_KIND_SET_SYSTEM_DISK_BANDWIDTH     Operation_Kind = 17
+	Operation_KIND_SET_CREATED_ADDITIONAL_DISK   Operation_Kind = 18
+	Operation_KIND_SET_ADDITIONAL_DISK_SIZE      Operation_Kind = 19
+	Operation_KIND_SET_ADDITIONAL_DISK_BANDWIDTH Operation_Kind = 20
+	Operation_KIND_SET_NETWORK                   Operation_Kind = 21
+	Operation_KIND_SET_FIREWALL                  Operation_Kind = 22
+	Operation_KIND_SET_CLOUDINIT                 Operation_Kind = 23
+	Operation_KIND_REMOVE                        Operation_Kind = 24
+	Operation_KIND_SET_DNS_RECORDS               Operation_Kind = 25
+	Operation_KIND_REDEPLOY                      Operation_Kind = 26
+	Operation_KIND_RETRY                         Operation_Kind = 27
+	Operation_KIND_RESUME                        Operation_Kind = 28
+	Operation_KIND_CANCEL                        Operation_Kind = 29
+	Operation_KIND_RESET_STATUS                  Operation_Kind = 30
+	Operation_KIND_ADOPT                         Operation_Kind = 31
+	Operation_KIND_MIGRATE                       Operation_Kind = 32
 )
 
 // Enum value maps for Operation_Kind.
 var (
 	Operation_Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_CREATE",
-		2: "KIND_TERMINATE",
+		0:  "KIND_UNSPECIFIED",
+		1:  "KIND_CREATE",
+		2:  "KIND_TERMINATE",
+		3:  "KIND_SUSPEND",
+		4:  "KIND_UNSUSPEND",
+		5:  "KIND_CHANGE_PACKAGE",
+		6:  "KIND_CHANGE_PASSWORD",
+		7:  "KIND_START",
+		8:  "KIND_STOP",
+		9:  "KIND_SHUTDOWN",
+		10: "KIND_REBOOT",
+		11: "KIND_RESET",
+		12: "KIND_REINSTALL",
+		13: "KIND_SET_DEDICATED_IP",
+		14: "KIND_CLONE",
+		15: "KIND_SET_CPU_RAM",
+		16: "KIND_SET_SYSTEM_DISK_SIZE",
+		17: "KIND_SET_SYSTEM_DISK_BANDWIDTH",
+		18: "KIND_SET_CREATED_ADDITIONAL_DISK",
+		19: "KIND_SET_ADDITIONAL_DISK_SIZE",
+		20: "KIND_SET_ADDITIONAL_DISK_BANDWIDTH",
+		21: "KIND_SET_NETWORK",
+		22: "KIND_SET_FIREWALL",
+		23: "KIND_SET_CLOUDINIT",
+		24: "KIND_REMOVE",
+		25: "KIND_SET_DNS_RECORDS",
+		26: "KIND_REDEPLOY",
+		27: "KIND_RETRY",
+		28: "KIND_RESUME",
+		29: "KIND_CANCEL",
+		30: "KIND_RESET_STATUS",
+		31: "KIND_ADOPT",
+		32: "KIND_MIGRATE",
 	}
 	Operation_Kind_value = map[string]int32{
-		"KIND_UNSPECIFIED": 0,
-		"KIND_CREATE":      1,
-		"KIND_TERMINATE":   2,
+		"KIND_UNSPECIFIED":                   0,
+		"KIND_CREATE":                        1,
+		"KIND_TERMINATE":                     2,
+		"KIND_SUSPEND":                       3,
+		"KIND_UNSUSPEND":                     4,
+		"KIND_CHANGE_PACKAGE":                5,
+		"KIND_CHANGE_PASSWORD":               6,
+		"KIND_START":                         7,
+		"KIND_STOP":                          8,
+		"KIND_SHUTDOWN":                      9,
+		"KIND_REBOOT":                        10,
+		"KIND_RESET":                         11,
+		"KIND_REINSTALL":                     12,
+		"KIND_SET_DEDICATED_IP":              13,
+		"KIND_CLONE":                         14,
+		"KIND_SET_CPU_RAM":                   15,
+		"KIND_SET_SYSTEM_DISK_SIZE":          16,
+		"KIND_SET_SYSTEM_DISK_BANDWIDTH":     17,
+		"KIND_SET_CREATED_ADDITIONAL_DISK":   18,
+		"KIND_SET_ADDITIONAL_DISK_SIZE":      19,
+		"KIND_SET_ADDITIONAL_DISK_BANDWIDTH": 20,
+		"KIND_SET_NETWORK":                   21,
+		"KIND_SET_FIREWALL":                  22,
+		"KIND_SET_CLOUDINIT":                 23,
+		"KIND_REMOVE":                        24,
+		"KIND_SET_DNS_RECORDS":               25,
+		"KIND_REDEPLOY":                      26,
+		"KIND_RETRY":                         27,
+		"KIND_RESUME":                        28,
+		"KIND_CANCEL":                        29,
+		"KIND_RESET_STATUS":                  30,
+		"KIND_ADOPT":                         31,
+		"KIND_MIGRATE":                       32,
 	}
 )
 
@@ -365,6 +499,70 @@ func (Operation_State) EnumDescriptor() ([]byte, []int) {
 	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{1, 1}
 }
 
+// Kind is what differs.
+type Drift_Kind int32
+
+const (
+	Drift_KIND_UNSPECIFIED Drift_Kind = 0
+	// KIND_MISSING: Proxmox confirms that there is no such machine.
+	Drift_KIND_MISSING Drift_Kind = 1
+	// KIND_FOREIGN: another machine has the VMID.
+	Drift_KIND_FOREIGN Drift_Kind = 2
+	// KIND_POWER: the machine runs and should not, or the other way round.
+	Drift_KIND_POWER Drift_Kind = 3
+	// KIND_HARDWARE: CPU, memory or disks are not those of the package.
+	Drift_KIND_HARDWARE Drift_Kind = 4
+	// KIND_FIREWALL: a rule or an option of the package is not there.
+	Drift_KIND_FIREWALL Drift_Kind = 5
+)
+
+// Enum value maps for Drift_Kind.
+var (
+	Drift_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MISSING",
+		2: "KIND_FOREIGN",
+		3: "KIND_POWER",
+		4: "KIND_HARDWARE",
+		5: "KIND_FIREWALL",
+	}
+	Drift_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_MISSING":     1,
+		"KIND_FOREIGN":     2,
+		"KIND_POWER":       3,
+		"KIND_HARDWARE":    4,
+		"KIND_FIREWALL":    5,
+	}
+)
+
+func (x Drift_Kind) Enum() *Drift_Kind {
+	p := new(Drift_Kind)
+	*p = x
+	return p
+}
+
+func (x Drift_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Drift_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_vmline_v1_vm_proto_enumTypes[5].Descriptor()
+}
+
+func (Drift_Kind) Type() protoreflect.EnumType {
+	return &file_vmline_v1_vm_proto_enumTypes[5]
+}
+
+func (x Drift_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Drift_Kind.Descriptor instead.
+func (Drift_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{6, 0}
+}
+
 // VM is the whole state of one VM after a change. The last message on the VM's subject is its
 // present state; all of them are its history.
 type VM struct {
@@ -413,9 +611,20 @@ type VM struct {
 	// placement is the node where the VM is to live. Another than node means a migration.
 	Placement string `protobuf:"bytes,23,opt,name=placement,proto3" json:"placement,omitempty"`
 	// warnings are notes of Proxmox tasks that succeeded with warnings.
-	Warnings      []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Warnings []string `protobuf:"bytes,24,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// wanted_power is what the customer's machine is to do while it is ready: run, or stand still after
+	// a stop. Suspension does not change it.
+	WantedPower RemoteStatus `protobuf:"varint,26,opt,name=wanted_power,json=wantedPower,proto3,enum=vmline.v1.RemoteStatus" json:"wanted_power,omitempty"`
+	// queued begins once the present operation has ended.
+	Queued *Queued `protobuf:"bytes,27,opt,name=queued,proto3" json:"queued,omitempty"`
+	// drift is where the machine is not what this state says, as last seen.
+	Drift []*Drift `protobuf:"bytes,28,rep,name=drift,proto3" json:"drift,omitempty"`
+	// system_disk_gb is the size of the system disk in GB (GiB) as last seen; 0 before.
+	SystemDiskGb uint32 `protobuf:"varint,29,opt,name=system_disk_gb,json=systemDiskGb,proto3" json:"system_disk_gb,omitempty"`
+	// additional_disk_gb is the size of the additional disk in GB (GiB) as last seen; 0 for none.
+	AdditionalDiskGb uint32 `protobuf:"varint,30,opt,name=additional_disk_gb,json=additionalDiskGb,proto3" json:"additional_disk_gb,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
@@ -623,6 +832,41 @@ func (x *VM) GetWarnings() []string {
 	return nil
 }
 
+func (x *VM) GetWantedPower() RemoteStatus {
+	if x != nil {
+		return x.WantedPower
+	}
+	return RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+}
+
+func (x *VM) GetQueued() *Queued {
+	if x != nil {
+		return x.Queued
+	}
+	return nil
+}
+
+func (x *VM) GetDrift() []*Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *VM) GetSystemDiskGb() uint32 {
+	if x != nil {
+		return x.SystemDiskGb
+	}
+	return 0
+}
+
+func (x *VM) GetAdditionalDiskGb() uint32 {
+	if x != nil {
+		return x.AdditionalDiskGb
+	}
+	return 0
+}
+
 // Operation is one command on one VM, from acceptance to its last status.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -636,7 +880,14 @@ type Operation struct {
 	CreatedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
 	// requested_by is who sent the command.
-	RequestedBy   string `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	RequestedBy string `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	// goal is the kind whose work is done. It differs from kind where a command takes up another's work:
+	// a retry of a create has the goal create.
+	Goal   Operation_Kind `protobuf:"varint,9,opt,name=goal,proto3,enum=vmline.v1.Operation_Kind" json:"goal,omitempty"`
+	Params *Params        `protobuf:"bytes,10,opt,name=params,proto3" json:"params,omitempty"`
+	// before is what the VM was when the operation began, for an operation that is undone or refused.
+	Before        *Before `protobuf:"bytes,11,opt,name=before,proto3" json:"before,omitempty"`
+	Result        *Result `protobuf:"bytes,12,opt,name=result,proto3" json:"result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,6 +978,397 @@ func (x *Operation) GetRequestedBy() string {
 	return ""
 }
 
+func (x *Operation) GetGoal() Operation_Kind {
+	if x != nil {
+		return x.Goal
+	}
+	return Operation_KIND_UNSPECIFIED
+}
+
+func (x *Operation) GetParams() *Params {
+	if x != nil {
+		return x.Params
+	}
+	return nil
+}
+
+func (x *Operation) GetBefore() *Before {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *Operation) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+// Params are what a command says beside its package.
+type Params struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// node is where the VM is to go.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// status is where work is taken up, or what the local status is set to.
+	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=vmline.v1.Status" json:"status,omitempty"`
+	// reason is why a person did this.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// template replaces the package's.
+	Template string `protobuf:"bytes,4,opt,name=template,proto3" json:"template,omitempty"`
+	// vmid is an existing machine on Proxmox.
+	Vmid uint32 `protobuf:"varint,5,opt,name=vmid,proto3" json:"vmid,omitempty"`
+	// sealed_password can be opened by the provisioner alone.
+	SealedPassword []byte `protobuf:"bytes,6,opt,name=sealed_password,json=sealedPassword,proto3" json:"sealed_password,omitempty"`
+	// timeout_seconds is how long a guest may take to shut down before its power is taken away.
+	TimeoutSeconds uint32 `protobuf:"varint,7,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Params) Reset() {
+	*x = Params{}
+	mi := &file_vmline_v1_vm_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Params) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Params) ProtoMessage() {}
+
+func (x *Params) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_vm_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Params.ProtoReflect.Descriptor instead.
+func (*Params) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Params) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Params) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *Params) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Params) GetTemplate() string {
+	if x != nil {
+		return x.Template
+	}
+	return ""
+}
+
+func (x *Params) GetVmid() uint32 {
+	if x != nil {
+		return x.Vmid
+	}
+	return 0
+}
+
+func (x *Params) GetSealedPassword() []byte {
+	if x != nil {
+		return x.SealedPassword
+	}
+	return nil
+}
+
+func (x *Params) GetTimeoutSeconds() uint32 {
+	if x != nil {
+		return x.TimeoutSeconds
+	}
+	return 0
+}
+
+// Before is what a VM was when its operation began.
+type Before struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        Status                 `protobuf:"varint,1,opt,name=status,proto3,enum=vmline.v1.Status" json:"status,omitempty"`
+	Package       *Package               `protobuf:"bytes,2,opt,name=package,proto3" json:"package,omitempty"`
+	PackageDigest []byte                 `protobuf:"bytes,3,opt,name=package_digest,json=packageDigest,proto3" json:"package_digest,omitempty"`
+	WantedPower   RemoteStatus           `protobuf:"varint,4,opt,name=wanted_power,json=wantedPower,proto3,enum=vmline.v1.RemoteStatus" json:"wanted_power,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Before) Reset() {
+	*x = Before{}
+	mi := &file_vmline_v1_vm_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Before) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Before) ProtoMessage() {}
+
+func (x *Before) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_vm_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Before.ProtoReflect.Descriptor instead.
+func (*Before) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Before) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *Before) GetPackage() *Package {
+	if x != nil {
+		return x.Package
+	}
+	return nil
+}
+
+func (x *Before) GetPackageDigest() []byte {
+	if x != nil {
+		return x.PackageDigest
+	}
+	return nil
+}
+
+func (x *Before) GetWantedPower() RemoteStatus {
+	if x != nil {
+		return x.WantedPower
+	}
+	return RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+}
+
+// Result is what an operation leaves behind for the billing system's notes.
+type Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// addresses that were given back.
+	Released []*Address `protobuf:"bytes,1,rep,name=released,proto3" json:"released,omitempty"`
+	// note is one line for a person, with the date.
+	Note          string `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Result) Reset() {
+	*x = Result{}
+	mi := &file_vmline_v1_vm_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Result) ProtoMessage() {}
+
+func (x *Result) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_vm_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Result.ProtoReflect.Descriptor instead.
+func (*Result) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Result) GetReleased() []*Address {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+func (x *Result) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// Queued is a command that waits for the end of the present operation.
+type Queued struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind          Operation_Kind         `protobuf:"varint,2,opt,name=kind,proto3,enum=vmline.v1.Operation_Kind" json:"kind,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	RequestedBy   string                 `protobuf:"bytes,4,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Queued) Reset() {
+	*x = Queued{}
+	mi := &file_vmline_v1_vm_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Queued) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Queued) ProtoMessage() {}
+
+func (x *Queued) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_vm_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Queued.ProtoReflect.Descriptor instead.
+func (*Queued) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Queued) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Queued) GetKind() Operation_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Operation_KIND_UNSPECIFIED
+}
+
+func (x *Queued) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Queued) GetRequestedBy() string {
+	if x != nil {
+		return x.RequestedBy
+	}
+	return ""
+}
+
+func (x *Queued) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Drift is one way in which a machine differs from its VM's state.
+type Drift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Drift_Kind             `protobuf:"varint,1,opt,name=kind,proto3,enum=vmline.v1.Drift_Kind" json:"kind,omitempty"`
+	// detail in words for a person.
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drift) Reset() {
+	*x = Drift{}
+	mi := &file_vmline_v1_vm_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drift) ProtoMessage() {}
+
+func (x *Drift) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_vm_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drift.ProtoReflect.Descriptor instead.
+func (*Drift) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Drift) GetKind() Drift_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Drift_KIND_UNSPECIFIED
+}
+
+func (x *Drift) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Drift) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 // Reached is a status and when it was reached.
 type Reached struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -738,7 +1380,7 @@ type Reached struct {
 
 func (x *Reached) Reset() {
 	*x = Reached{}
-	mi := &file_vmline_v1_vm_proto_msgTypes[2]
+	mi := &file_vmline_v1_vm_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +1392,7 @@ func (x *Reached) String() string {
 func (*Reached) ProtoMessage() {}
 
 func (x *Reached) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_vm_proto_msgTypes[2]
+	mi := &file_vmline_v1_vm_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +1405,7 @@ func (x *Reached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reached.ProtoReflect.Descriptor instead.
 func (*Reached) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{2}
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reached) GetStatus() Status {
@@ -788,16 +1430,18 @@ type Address struct {
 	// address in its canonical text form, without prefix length.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// prefix_length is the length of the network's prefix in bits.
-	PrefixLength  uint32   `protobuf:"varint,3,opt,name=prefix_length,json=prefixLength,proto3" json:"prefix_length,omitempty"`
-	Gateway       string   `protobuf:"bytes,4,opt,name=gateway,proto3" json:"gateway,omitempty"`
-	DnsServers    []string `protobuf:"bytes,5,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
+	PrefixLength uint32   `protobuf:"varint,3,opt,name=prefix_length,json=prefixLength,proto3" json:"prefix_length,omitempty"`
+	Gateway      string   `protobuf:"bytes,4,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	DnsServers   []string `protobuf:"bytes,5,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
+	// leaving says that the address is taken off the machine and then given back.
+	Leaving       bool `protobuf:"varint,6,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_vmline_v1_vm_proto_msgTypes[3]
+	mi := &file_vmline_v1_vm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1453,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_vm_proto_msgTypes[3]
+	mi := &file_vmline_v1_vm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1466,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{3}
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Address) GetPool() string {
@@ -860,6 +1504,13 @@ func (x *Address) GetDnsServers() []string {
 	return nil
 }
 
+func (x *Address) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
 // Task is a Proxmox task in flight.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -876,7 +1527,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_vmline_v1_vm_proto_msgTypes[4]
+	mi := &file_vmline_v1_vm_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1539,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_vm_proto_msgTypes[4]
+	mi := &file_vmline_v1_vm_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1552,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{4}
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Task) GetUpid() string {
@@ -945,7 +1596,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_vmline_v1_vm_proto_msgTypes[5]
+	mi := &file_vmline_v1_vm_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1608,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_vm_proto_msgTypes[5]
+	mi := &file_vmline_v1_vm_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1621,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{5}
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Retry) GetAttempts() uint32 {
@@ -1012,7 +1663,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_vmline_v1_vm_proto_msgTypes[6]
+	mi := &file_vmline_v1_vm_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1675,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_vm_proto_msgTypes[6]
+	mi := &file_vmline_v1_vm_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1688,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{6}
+	return file_vmline_v1_vm_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Problem) GetStep() Status {
@@ -1079,7 +1730,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xa3\a\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\x86\t\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1108,7 +1759,12 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\rtemplate_node\x18\x15 \x01(\tR\ftemplateNode\x127\n" +
 	"\tsettle_at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\bsettleAt\x12\x1c\n" +
 	"\tplacement\x18\x17 \x01(\tR\tplacement\x12\x1a\n" +
-	"\bwarnings\x18\x18 \x03(\tR\bwarnings\"\xb6\x04\n" +
+	"\bwarnings\x18\x18 \x03(\tR\bwarnings\x12:\n" +
+	"\fwanted_power\x18\x1a \x01(\x0e2\x17.vmline.v1.RemoteStatusR\vwantedPower\x12)\n" +
+	"\x06queued\x18\x1b \x01(\v2\x11.vmline.v1.QueuedR\x06queued\x12&\n" +
+	"\x05drift\x18\x1c \x03(\v2\x10.vmline.v1.DriftR\x05drift\x12$\n" +
+	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
+	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\"\x8a\v\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -1119,28 +1775,105 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12;\n" +
 	"\vfinished_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"finishedAt\x12!\n" +
-	"\frequested_by\x18\b \x01(\tR\vrequestedBy\"A\n" +
+	"\frequested_by\x18\b \x01(\tR\vrequestedBy\x12-\n" +
+	"\x04goal\x18\t \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04goal\x12)\n" +
+	"\x06params\x18\n" +
+	" \x01(\v2\x11.vmline.v1.ParamsR\x06params\x12)\n" +
+	"\x06before\x18\v \x01(\v2\x11.vmline.v1.BeforeR\x06before\x12)\n" +
+	"\x06result\x18\f \x01(\v2\x11.vmline.v1.ResultR\x06result\"\xe4\x05\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_CREATE\x10\x01\x12\x12\n" +
-	"\x0eKIND_TERMINATE\x10\x02\"\x82\x01\n" +
+	"\x0eKIND_TERMINATE\x10\x02\x12\x10\n" +
+	"\fKIND_SUSPEND\x10\x03\x12\x12\n" +
+	"\x0eKIND_UNSUSPEND\x10\x04\x12\x17\n" +
+	"\x13KIND_CHANGE_PACKAGE\x10\x05\x12\x18\n" +
+	"\x14KIND_CHANGE_PASSWORD\x10\x06\x12\x0e\n" +
+	"\n" +
+	"KIND_START\x10\a\x12\r\n" +
+	"\tKIND_STOP\x10\b\x12\x11\n" +
+	"\rKIND_SHUTDOWN\x10\t\x12\x0f\n" +
+	"\vKIND_REBOOT\x10\n" +
+	"\x12\x0e\n" +
+	"\n" +
+	"KIND_RESET\x10\v\x12\x12\n" +
+	"\x0eKIND_REINSTALL\x10\f\x12\x19\n" +
+	"\x15KIND_SET_DEDICATED_IP\x10\r\x12\x0e\n" +
+	"\n" +
+	"KIND_CLONE\x10\x0e\x12\x14\n" +
+	"\x10KIND_SET_CPU_RAM\x10\x0f\x12\x1d\n" +
+	"\x19KIND_SET_SYSTEM_DISK_SIZE\x10\x10\x12\"\n" +
+	"\x1eKIND_SET_SYSTEM_DISK_BANDWIDTH\x10\x11\x12$\n" +
+	" KIND_SET_CREATED_ADDITIONAL_DISK\x10\x12\x12!\n" +
+	"\x1dKIND_SET_ADDITIONAL_DISK_SIZE\x10\x13\x12&\n" +
+	"\"KIND_SET_ADDITIONAL_DISK_BANDWIDTH\x10\x14\x12\x14\n" +
+	"\x10KIND_SET_NETWORK\x10\x15\x12\x15\n" +
+	"\x11KIND_SET_FIREWALL\x10\x16\x12\x16\n" +
+	"\x12KIND_SET_CLOUDINIT\x10\x17\x12\x0f\n" +
+	"\vKIND_REMOVE\x10\x18\x12\x18\n" +
+	"\x14KIND_SET_DNS_RECORDS\x10\x19\x12\x11\n" +
+	"\rKIND_REDEPLOY\x10\x1a\x12\x0e\n" +
+	"\n" +
+	"KIND_RETRY\x10\x1b\x12\x0f\n" +
+	"\vKIND_RESUME\x10\x1c\x12\x0f\n" +
+	"\vKIND_CANCEL\x10\x1d\x12\x15\n" +
+	"\x11KIND_RESET_STATUS\x10\x1e\x12\x0e\n" +
+	"\n" +
+	"KIND_ADOPT\x10\x1f\x12\x10\n" +
+	"\fKIND_MIGRATE\x10 \"\x82\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_RUNNING\x10\x01\x12\x10\n" +
 	"\fSTATE_PARKED\x10\x02\x12\x13\n" +
 	"\x0fSTATE_SUCCEEDED\x10\x03\x12\x15\n" +
 	"\x11STATE_INTERRUPTED\x10\x04\x12\x11\n" +
-	"\rSTATE_REFUSED\x10\x05\"`\n" +
+	"\rSTATE_REFUSED\x10\x05\"\xe1\x01\n" +
+	"\x06Params\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12)\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x11.vmline.v1.StatusR\x06status\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\btemplate\x18\x04 \x01(\tR\btemplate\x12\x12\n" +
+	"\x04vmid\x18\x05 \x01(\rR\x04vmid\x12'\n" +
+	"\x0fsealed_password\x18\x06 \x01(\fR\x0esealedPassword\x12'\n" +
+	"\x0ftimeout_seconds\x18\a \x01(\rR\x0etimeoutSeconds\"\xc4\x01\n" +
+	"\x06Before\x12)\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x11.vmline.v1.StatusR\x06status\x12,\n" +
+	"\apackage\x18\x02 \x01(\v2\x12.vmline.v1.PackageR\apackage\x12%\n" +
+	"\x0epackage_digest\x18\x03 \x01(\fR\rpackageDigest\x12:\n" +
+	"\fwanted_power\x18\x04 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\vwantedPower\"L\n" +
+	"\x06Result\x12.\n" +
+	"\breleased\x18\x01 \x03(\v2\x12.vmline.v1.AddressR\breleased\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"\xbd\x01\n" +
+	"\x06Queued\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
+	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x129\n" +
+	"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
+	"\frequested_by\x18\x04 \x01(\tR\vrequestedBy\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xf4\x01\n" +
+	"\x05Drift\x12)\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x15.vmline.v1.Drift.KindR\x04kind\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"v\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fKIND_MISSING\x10\x01\x12\x10\n" +
+	"\fKIND_FOREIGN\x10\x02\x12\x0e\n" +
+	"\n" +
+	"KIND_POWER\x10\x03\x12\x11\n" +
+	"\rKIND_HARDWARE\x10\x04\x12\x11\n" +
+	"\rKIND_FIREWALL\x10\x05\"`\n" +
 	"\aReached\x12)\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x11.vmline.v1.StatusR\x06status\x12*\n" +
-	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x97\x01\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb1\x01\n" +
 	"\aAddress\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12#\n" +
 	"\rprefix_length\x18\x03 \x01(\rR\fprefixLength\x12\x18\n" +
 	"\agateway\x18\x04 \x01(\tR\agateway\x12\x1f\n" +
 	"\vdns_servers\x18\x05 \x03(\tR\n" +
-	"dnsServers\"\x96\x01\n" +
+	"dnsServers\x12\x18\n" +
+	"\aleaving\x18\x06 \x01(\bR\aleaving\"\x96\x01\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04upid\x18\x01 \x01(\tR\x04upid\x12%\n" +
 	"\x04step\x18\x02 \x01(\x0e2\x11.vmline.v1.StatusR\x04step\x129\n" +
@@ -1157,7 +1890,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\tR\x04kept\x12\x12\n" +
 	"\x04next\x18\x04 \x01(\tR\x04next\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since*\xf5\x04\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since*\x9b\x06\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATUS_CREATION\x10\x01\x12\x11\n" +
@@ -1183,14 +1916,25 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x10STATUS_TERMINATE\x10\x14\x12\x12\n" +
 	"\x0eSTATUS_REMOVED\x10\x15\x12\x18\n" +
 	"\x14STATUS_VMID_RELEASED\x10\x16\x12\x15\n" +
-	"\x11STATUS_TERMINATED\x10\x17*\x7f\n" +
+	"\x11STATUS_TERMINATED\x10\x17\x12\x12\n" +
+	"\x0eSTATUS_PLANNED\x10\x18\x12\x12\n" +
+	"\x0eSTATUS_STOPPED\x10\x19\x12\x13\n" +
+	"\x0fSTATUS_REBOOTED\x10\x1a\x12\x10\n" +
+	"\fSTATUS_RESET\x10\x1b\x12\x17\n" +
+	"\x13STATUS_SET_PASSWORD\x10\x1c\x12\x16\n" +
+	"\x12STATUS_IP_RELEASED\x10\x1d\x12\x10\n" +
+	"\fSTATUS_ADOPT\x10\x1e\x12\x12\n" +
+	"\x0eSTATUS_ADOPTED\x10\x1f*\xb8\x01\n" +
 	"\x05Event\x12\x15\n" +
 	"\x11EVENT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEVENT_ADMITTED\x10\x01\x12\x11\n" +
 	"\rEVENT_REACHED\x10\x02\x12\x12\n" +
 	"\x0eEVENT_RECORDED\x10\x03\x12\x12\n" +
 	"\x0eEVENT_RETRYING\x10\x04\x12\x10\n" +
-	"\fEVENT_PARKED\x10\x05*c\n" +
+	"\fEVENT_PARKED\x10\x05\x12\x12\n" +
+	"\x0eEVENT_OBSERVED\x10\x06\x12\x10\n" +
+	"\fEVENT_QUEUED\x10\a\x12\x11\n" +
+	"\rEVENT_REFUSED\x10\b*c\n" +
 	"\fRemoteStatus\x12\x1d\n" +
 	"\x19REMOTE_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15REMOTE_STATUS_RUNNING\x10\x01\x12\x19\n" +
@@ -1208,56 +1952,78 @@ func file_vmline_v1_vm_proto_rawDescGZIP() []byte {
 	return file_vmline_v1_vm_proto_rawDescData
 }
 
-var file_vmline_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_vmline_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_vmline_v1_vm_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_vmline_v1_vm_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_vmline_v1_vm_proto_goTypes = []any{
 	(Status)(0),                   // 0: vmline.v1.Status
 	(Event)(0),                    // 1: vmline.v1.Event
 	(RemoteStatus)(0),             // 2: vmline.v1.RemoteStatus
 	(Operation_Kind)(0),           // 3: vmline.v1.Operation.Kind
 	(Operation_State)(0),          // 4: vmline.v1.Operation.State
-	(*VM)(nil),                    // 5: vmline.v1.VM
-	(*Operation)(nil),             // 6: vmline.v1.Operation
-	(*Reached)(nil),               // 7: vmline.v1.Reached
-	(*Address)(nil),               // 8: vmline.v1.Address
-	(*Task)(nil),                  // 9: vmline.v1.Task
-	(*Retry)(nil),                 // 10: vmline.v1.Retry
-	(*Problem)(nil),               // 11: vmline.v1.Problem
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Package)(nil),               // 13: vmline.v1.Package
+	(Drift_Kind)(0),               // 5: vmline.v1.Drift.Kind
+	(*VM)(nil),                    // 6: vmline.v1.VM
+	(*Operation)(nil),             // 7: vmline.v1.Operation
+	(*Params)(nil),                // 8: vmline.v1.Params
+	(*Before)(nil),                // 9: vmline.v1.Before
+	(*Result)(nil),                // 10: vmline.v1.Result
+	(*Queued)(nil),                // 11: vmline.v1.Queued
+	(*Drift)(nil),                 // 12: vmline.v1.Drift
+	(*Reached)(nil),               // 13: vmline.v1.Reached
+	(*Address)(nil),               // 14: vmline.v1.Address
+	(*Task)(nil),                  // 15: vmline.v1.Task
+	(*Retry)(nil),                 // 16: vmline.v1.Retry
+	(*Problem)(nil),               // 17: vmline.v1.Problem
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Package)(nil),               // 19: vmline.v1.Package
 }
 var file_vmline_v1_vm_proto_depIdxs = []int32{
 	0,  // 0: vmline.v1.VM.status:type_name -> vmline.v1.Status
 	1,  // 1: vmline.v1.VM.event:type_name -> vmline.v1.Event
-	12, // 2: vmline.v1.VM.updated_at:type_name -> google.protobuf.Timestamp
-	13, // 3: vmline.v1.VM.package:type_name -> vmline.v1.Package
-	6,  // 4: vmline.v1.VM.operation:type_name -> vmline.v1.Operation
-	8,  // 5: vmline.v1.VM.addresses:type_name -> vmline.v1.Address
+	18, // 2: vmline.v1.VM.updated_at:type_name -> google.protobuf.Timestamp
+	19, // 3: vmline.v1.VM.package:type_name -> vmline.v1.Package
+	7,  // 4: vmline.v1.VM.operation:type_name -> vmline.v1.Operation
+	14, // 5: vmline.v1.VM.addresses:type_name -> vmline.v1.Address
 	2,  // 6: vmline.v1.VM.remote_status:type_name -> vmline.v1.RemoteStatus
-	9,  // 7: vmline.v1.VM.task:type_name -> vmline.v1.Task
+	15, // 7: vmline.v1.VM.task:type_name -> vmline.v1.Task
 	0,  // 8: vmline.v1.VM.carried:type_name -> vmline.v1.Status
-	10, // 9: vmline.v1.VM.retry:type_name -> vmline.v1.Retry
-	11, // 10: vmline.v1.VM.problem:type_name -> vmline.v1.Problem
-	12, // 11: vmline.v1.VM.settle_at:type_name -> google.protobuf.Timestamp
-	3,  // 12: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
-	4,  // 13: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
-	0,  // 14: vmline.v1.Operation.route:type_name -> vmline.v1.Status
-	7,  // 15: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
-	12, // 16: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
-	12, // 17: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
-	0,  // 18: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	12, // 19: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 20: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	12, // 21: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	12, // 22: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	12, // 23: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 24: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	12, // 25: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	16, // 9: vmline.v1.VM.retry:type_name -> vmline.v1.Retry
+	17, // 10: vmline.v1.VM.problem:type_name -> vmline.v1.Problem
+	18, // 11: vmline.v1.VM.settle_at:type_name -> google.protobuf.Timestamp
+	2,  // 12: vmline.v1.VM.wanted_power:type_name -> vmline.v1.RemoteStatus
+	11, // 13: vmline.v1.VM.queued:type_name -> vmline.v1.Queued
+	12, // 14: vmline.v1.VM.drift:type_name -> vmline.v1.Drift
+	3,  // 15: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
+	4,  // 16: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
+	0,  // 17: vmline.v1.Operation.route:type_name -> vmline.v1.Status
+	13, // 18: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
+	18, // 19: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
+	18, // 20: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
+	3,  // 21: vmline.v1.Operation.goal:type_name -> vmline.v1.Operation.Kind
+	8,  // 22: vmline.v1.Operation.params:type_name -> vmline.v1.Params
+	9,  // 23: vmline.v1.Operation.before:type_name -> vmline.v1.Before
+	10, // 24: vmline.v1.Operation.result:type_name -> vmline.v1.Result
+	0,  // 25: vmline.v1.Params.status:type_name -> vmline.v1.Status
+	0,  // 26: vmline.v1.Before.status:type_name -> vmline.v1.Status
+	19, // 27: vmline.v1.Before.package:type_name -> vmline.v1.Package
+	2,  // 28: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
+	14, // 29: vmline.v1.Result.released:type_name -> vmline.v1.Address
+	3,  // 30: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
+	18, // 31: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 32: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
+	18, // 33: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
+	0,  // 34: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	18, // 35: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 36: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	18, // 37: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	18, // 38: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	18, // 39: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 40: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	18, // 41: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }
@@ -1271,8 +2037,8 @@ func file_vmline_v1_vm_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vmline_v1_vm_proto_rawDesc), len(file_vmline_v1_vm_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   7,
+			NumEnums:      6,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

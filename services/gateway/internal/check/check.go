@@ -29,7 +29,51 @@ func Package(p *api.Package) []api.FieldError {
 	cloudInit(&f, &p.CloudInit)
 	names(&f, p)
 	firewall(&f, p)
+	placement(&f, p)
+	chosenAddresses(&f, &p.Network)
 	return f
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+func placement(f *faults, p *api.Package) {
+	for i, node := range p.Nodes {
+		if !nodeName.MatchString(node) {
+			f.add(fmt.Sprintf("body.nodes[%d]", i), "not the name of a Proxmox node")
+		}
+	}
+	if p.AntiAffinity && p.Customer == "" {
+		f.add("body.customer", "anti-affinity needs to know whose the VM is")
+	}
+}
+
+// chosenAddresses checks them. More of them than the number of their family would contradict it.
+func chosenAddresses(f *faults, n *api.Network) {
+	seen := map[netip.Addr]bool{}
+	var v4, v6 uint32
+	for i, text := range n.Addresses {
+		at := fmt.Sprintf("body.network.addresses[%d]", i)
+		addr, err := netip.ParseAddr(text)
+		switch {
+		case err != nil || addr.Zone() != "" || addr.Is4In6():
+			f.add(at, "not an IP address")
+			continue
+		case seen[addr]:
+			f.add(at, "stands twice")
+		}
+		seen[addr] = true
+		if addr.Is4() {
+			v4++
+		} else {
+			v6++
+		}
+	}
+	if v4 > n.IPv4Count {
+		f.add("body.network.ipv4_count", "%d IPv4 addresses are chosen, so it is at least %d", v4, v4)
+	}
+	if v6 > n.IPv6Count {
+		f.add("body.network.ipv6_count", "%d IPv6 addresses are chosen, so it is at least %d", v6, v6)
+	}
 }
 
 func disks(f *faults, p *api.Package) {
