@@ -14,10 +14,15 @@ import (
 
 // advance writes a step's result into the state.
 func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err error) {
-	var person *NeedsPerson
+	var (
+		person  *NeedsPerson
+		waiting *Waiting
+	)
 	switch {
 	case errors.As(err, &person):
 		b.park(vm, step, person)
+	case errors.As(err, &waiting):
+		b.wait(vm, step, waiting)
 	case err != nil:
 		b.fail(vm, step, err)
 	case outcome == Recorded:
@@ -54,7 +59,7 @@ func (b *Bus) park(vm *vmlinev1.VM, step chain.Step, p *NeedsPerson) {
 func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
 	now := b.now()
 	retry := vm.GetRetry()
-	if retry == nil {
+	if retry.GetAttempts() == 0 {
 		retry = &vmlinev1.Retry{FirstFailedAt: timestamppb.New(now)}
 	}
 	failing := now.Sub(retry.GetFirstFailedAt().AsTime())
@@ -77,5 +82,27 @@ func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
 	vm.Problem = &vmlinev1.Problem{
 		Step: step.To, Cause: plain(err.Error()), Kept: "Nothing is lost; the step is tried again by itself.",
 		Next: "Nothing to do yet.", Since: retry.GetFirstFailedAt(),
+	}
+}
+
+// wait plans the next look of a step that waits for its turn. If it had failed before, that was not
+// longer ago after the wait than before it: only failing makes a step give up.
+func (b *Bus) wait(vm *vmlinev1.VM, step chain.Step, w *Waiting) {
+	now := b.now()
+	next := now.Add(max(w.After, b.retry.First))
+	first := next
+	if retry := vm.GetRetry(); retry.GetAttempts() > 0 {
+		waited := next.Sub(retry.GetNotBefore().AsTime())
+		first = retry.GetFirstFailedAt().AsTime().Add(waited)
+	}
+	since := timestamppb.New(now)
+	if p := vm.GetProblem(); p.GetStep() == step.To {
+		since = p.GetSince()
+	}
+	vm.Event = vmlinev1.Event_EVENT_RETRYING
+	vm.Retry = &vmlinev1.Retry{Attempts: vm.GetRetry().GetAttempts(), NotBefore: timestamppb.New(next), FirstFailedAt: timestamppb.New(first)}
+	vm.Problem = &vmlinev1.Problem{
+		Step: step.To, Cause: plain(w.Reason), Kept: "Nothing is lost; the step goes on by itself when its turn comes.",
+		Next: "Nothing to do.", Since: since,
 	}
 }

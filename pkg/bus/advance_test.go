@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -87,6 +88,49 @@ func TestRetryAfterSaysWhen(t *testing.T) {
 		b.advance(vm, step, Done, &RetryAfter{Err: errors.New("locked"), After: tt.after})
 		if got := vm.GetRetry().GetNotBefore().AsTime().Sub(*now); got != tt.want {
 			t.Errorf("after %s: %s, want %s", tt.after, got, tt.want)
+		}
+	}
+}
+
+// TestWaitingIsNoFailing: a step that waits for its turn shows why and never gives up by that, also when
+// it fails now and then; one that fails for too long still does.
+func TestWaitingIsNoFailing(t *testing.T) {
+	b, now := still(RetryPolicy{GiveUp: time.Minute})
+	vm := admitted("a-1", create)
+	step, _ := chain.Next(vm)
+	began := *now
+	wait := func() {
+		t.Helper()
+		b.advance(vm, step, Done, fmt.Errorf("clone: %w", &Waiting{Reason: "3 wait before it", After: 2 * time.Second}))
+		if got := vm.GetRetry().GetNotBefore().AsTime().Sub(*now); got != 2*time.Second || parked(vm) {
+			t.Fatalf("waits %s as %v", got, vm)
+		}
+		if vm.GetProblem().GetCause() != "3 wait before it" || vm.GetEvent() != vmlinev1.Event_EVENT_RETRYING || !vm.GetProblem().GetSince().AsTime().Equal(began) {
+			t.Fatalf("shows %v", vm.GetProblem())
+		}
+		*now = vm.GetRetry().GetNotBefore().AsTime().Add(30 * time.Second) // it waits with the message in hand
+	}
+	for range 200 {
+		wait()
+	}
+	if vm.GetRetry().GetAttempts() != 0 {
+		t.Errorf("waiting counts as %d failures", vm.GetRetry().GetAttempts())
+	}
+	for failed := uint32(0); !parked(vm); failed++ {
+		if failed > 100 {
+			t.Fatal("never gives up although it fails")
+		}
+		b.advance(vm, step, Done, errors.New("timeout"))
+		if parked(vm) {
+			if !strings.Contains(vm.GetProblem().GetCause(), "set_ip failed 8 times in 1m") {
+				t.Errorf("gave up as %v", vm.GetProblem())
+			}
+			break
+		}
+		*now = vm.GetRetry().GetNotBefore().AsTime()
+		for range 3 {
+			b.advance(vm, step, Done, &Waiting{Reason: "again", After: time.Hour})
+			*now = vm.GetRetry().GetNotBefore().AsTime()
 		}
 	}
 }

@@ -51,6 +51,17 @@ func (e *RetryAfter) Error() string { return e.Err.Error() }
 // Unwrap returns the transient error.
 func (e *RetryAfter) Unwrap() error { return e.Err }
 
+// Waiting says that a step could not begin because others are before it: nothing has failed. It is
+// shown with its reason like an error that is tried again, but no length of it makes a step give up.
+type Waiting struct {
+	// Reason is what the person reads: what it waits for, and how long the queue is.
+	Reason string
+	// After is when the step is tried again. A span shorter than the policy's first delay becomes that.
+	After time.Duration
+}
+
+func (e *Waiting) Error() string { return e.Reason }
+
 // RetryPolicy says how transient errors of steps are retried.
 type RetryPolicy struct {
 	// First delay; it doubles with each attempt. Default 500 ms.
