@@ -26,6 +26,10 @@ const (
 	BucketVMID = "VMID"
 	// BucketREFUSAL holds <operation id>, the commands that were not admitted, for 30 days.
 	BucketREFUSAL = "REFUSAL"
+	// BucketKEY holds <key id>, the API keys: hashed, or sealed where the secret itself is needed.
+	BucketKEY = "KEY"
+	// BucketWEBHOOK holds <endpoint id>, the receivers of outgoing webhooks and how far each one is.
+	BucketWEBHOOK = "WEBHOOK"
 )
 
 const (
@@ -127,6 +131,8 @@ var Buckets = []jetstream.KeyValueConfig{
 	{Bucket: BucketIPAM, Description: "the truth about addresses", Storage: jetstream.FileStorage},
 	{Bucket: BucketVMID, Description: "the truth about VMIDs given out", Storage: jetstream.FileStorage},
 	{Bucket: BucketREFUSAL, Description: "commands that were not admitted", Storage: jetstream.FileStorage, TTL: 30 * day},
+	{Bucket: BucketKEY, Description: "API keys", Storage: jetstream.FileStorage},
+	{Bucket: BucketWEBHOOK, Description: "receivers of webhooks", Storage: jetstream.FileStorage},
 }
 
 func stepConsumer(owner chain.Service) Consumer {
