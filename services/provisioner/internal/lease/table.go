@@ -1,0 +1,128 @@
+package lease
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// table is who holds a lease and who waits for one, in one cluster.
+type table struct {
+	Entries map[string]*entry `json:"entries"`
+	// Grants counts the leases that were given; Last has the count at a customer's last one.
+	Grants int64            `json:"grants"`
+	Last   map[string]int64 `json:"last"`
+}
+
+// entry is one VM's heavy task, waiting or holding.
+type entry struct {
+	Customer string `json:"customer,omitempty"`
+	Uses     []Use  `json:"uses"`
+	// Since is when it came to wait, Until when it is forgotten unless it is renewed.
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	Held  bool      `json:"held,omitempty"`
+}
+
+func newTable() *table { return &table{Entries: map[string]*entry{}, Last: map[string]int64{}} }
+
+// expire forgets the entries that nobody renews, and the customers that have none.
+func (t *table) expire(now time.Time) {
+	maps.DeleteFunc(t.Entries, func(_ string, e *entry) bool { return !e.Until.After(now) })
+	present := map[string]bool{}
+	for _, e := range t.Entries {
+		present[e.Customer] = true
+	}
+	maps.DeleteFunc(t.Last, func(customer string, _ int64) bool { return !present[customer] })
+}
+
+// put renews an entry. One that waits longer already keeps its place; one that holds stays a holder.
+func (t *table) put(id string, e entry) {
+	if old := t.Entries[id]; old != nil {
+		e.Held = e.Held || old.Held
+		if old.Since.Before(e.Since) {
+			e.Since = old.Since
+		}
+	}
+	t.Entries[id] = &e
+}
+
+// queue is the order in which those who wait have their turns: the customers one after the other, each
+// with its oldest first. The customer whose last turn is longest ago begins.
+func (t *table) queue() []string {
+	var ids []string
+	for id, e := range t.Entries {
+		if !e.Held {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		return cmp.Or(t.Entries[a].Since.Compare(t.Entries[b].Since), cmp.Compare(a, b))
+	})
+	round, ahead := map[string]int{}, map[string]int{}
+	for _, id := range ids {
+		customer := t.Entries[id].Customer
+		round[id] = ahead[customer]
+		ahead[customer]++
+	}
+	slices.SortStableFunc(ids, func(a, b string) int {
+		return cmp.Or(cmp.Compare(round[a], round[b]), cmp.Compare(t.Last[t.Entries[a].Customer], t.Last[t.Entries[b].Customer]))
+	})
+	return ids
+}
+
+// grant gives leases to those of mine whose turn it is. Somebody else's turn is left for it: its own
+// process takes it within a moment. One whose resources are not all free holds nobody up.
+func (t *table) grant(mine map[string]bool) {
+	taken := t.taken()
+	for _, id := range t.queue() {
+		e := t.Entries[id]
+		if slices.ContainsFunc(e.Uses, func(u Use) bool { return u.Limit > 0 && taken[u.Of] >= u.Limit }) {
+			continue
+		}
+		for _, u := range e.Uses {
+			taken[u.Of]++
+		}
+		if mine[id] {
+			e.Held = true
+			t.Grants++
+			t.Last[e.Customer] = t.Grants
+		}
+	}
+}
+
+// taken is how many hold a lease of each resource.
+func (t *table) taken() map[string]int {
+	taken := map[string]int{}
+	for _, e := range t.Entries {
+		if e.Held {
+			for _, u := range e.Uses {
+				taken[u.Of]++
+			}
+		}
+	}
+	return taken
+}
+
+// reason says why one that waits has to, in a person's words.
+func (t *table) reason(id string) string {
+	e, taken, before := t.Entries[id], t.taken(), 0
+	for _, other := range t.queue() {
+		if other == id {
+			break
+		}
+		if slices.ContainsFunc(t.Entries[other].Uses, func(u Use) bool {
+			return slices.ContainsFunc(e.Uses, func(mine Use) bool { return mine.Of == u.Of })
+		}) {
+			before++
+		}
+	}
+	for _, u := range e.Uses {
+		if u.Limit > 0 && taken[u.Of] >= u.Limit {
+			return fmt.Sprintf("waits for its turn: %d of %d heavy tasks run on %s; %d wait before it", taken[u.Of], u.Limit, u.Of, before)
+		}
+	}
+	return fmt.Sprintf("waits for its turn: %d wait before it", before)
+}

@@ -1,0 +1,110 @@
+package lease
+
+import (
+	"context"
+	"time"
+)
+
+// Run renews what this process holds and gives turns to those who wait in it, until ctx ends.
+func (q *Queue) Run(ctx context.Context) error {
+	timer := time.NewTimer(renewEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.kick:
+		case <-timer.C:
+		}
+		next := renewEvery
+		if q.look(ctx) {
+			next = lookEvery
+		}
+		timer.Reset(next)
+	}
+}
+
+// look shows the table what this process has and takes from it whose turn it is. It reports whether
+// somebody waits here.
+func (q *Queue) look(ctx context.Context) (waits bool) {
+	if len(q.snapshot()) == 0 {
+		return false
+	}
+	var held map[string]bool
+	var reasons map[string]string
+	q.change(ctx, func(t *table) {
+		// Taken anew with each reading of the table: what was released meanwhile must not come back.
+		tasks := q.snapshot()
+		held, reasons = map[string]bool{}, map[string]string{}
+		now, mine := q.now(), map[string]bool{}
+		t.expire(now)
+		for id, p := range tasks {
+			keep := waitTime
+			if old := t.Entries[id]; p.held || old != nil && old.Held {
+				keep = holdTime
+			}
+			mine[id] = true
+			t.put(id, entry{Customer: p.Customer, Uses: p.Uses, Since: p.since, Until: now.Add(keep), Held: p.held})
+		}
+		t.grant(mine)
+		for id := range tasks {
+			if t.Entries[id].Held {
+				t.Entries[id].Until = now.Add(holdTime)
+				held[id] = true
+				continue
+			}
+			reasons[id] = t.reason(id)
+		}
+	})
+	return q.settle(held, reasons)
+}
+
+// change changes the shared table, or this process's own while Redis does not answer.
+func (q *Queue) change(ctx context.Context, do func(*table)) {
+	err := q.shared.change(ctx, do)
+	if err != nil && ctx.Err() == nil {
+		_ = q.own.change(ctx, do) // it is in memory and cannot fail
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch was := q.alone; {
+	case ctx.Err() != nil:
+	case err != nil && !was:
+		q.alone = true
+		q.log.Warn("Redis does not answer; this process keeps to the limits of heavy tasks by itself", "error", err)
+	case err == nil && was:
+		q.alone = false
+		q.log.Info("Redis answers again; the limits of heavy tasks hold for all processes together")
+	}
+}
+
+func (q *Queue) snapshot() map[string]pending {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	tasks := make(map[string]pending, len(q.tasks))
+	for id, p := range q.tasks {
+		tasks[id] = *p
+	}
+	return tasks
+}
+
+// settle tells those who wait. One who has left meanwhile finds its lease when it asks again; else that
+// ends by itself.
+func (q *Queue) settle(held map[string]bool, reasons map[string]string) (waits bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, p := range q.tasks {
+		switch {
+		case p.held:
+		case held[id]:
+			p.held = true
+			close(p.granted)
+		default:
+			waits = true
+			if reasons[id] != "" {
+				p.reason = reasons[id]
+			}
+		}
+	}
+	return waits
+}
