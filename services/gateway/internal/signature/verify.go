@@ -38,8 +38,8 @@ type Nonces interface {
 // Verifier verifies signed requests. Its methods are safe for concurrent use.
 type Verifier struct {
 	// Secrets returns the secrets of a key that are valid now: two while it is rotated, none for a key
-	// that is unknown, expired or revoked.
-	Secrets func(keyID string) [][]byte
+	// that is unknown, expired or revoked. Its error, an *api.Problem, says that they are not known yet.
+	Secrets func(keyID string) ([][]byte, error)
 	Nonces  Nonces
 	// Authorities are the names under which clients reach the gateway, for example
 	// vmline.example.com:8443. A signature must be for one of them, whatever a proxy made of the Host
@@ -158,7 +158,10 @@ func (v *Verifier) inTime(created time.Time) error {
 
 // authentic compares with what every valid secret makes of every authority.
 func (v *Verifier) authentic(r *http.Request, c claim) error {
-	secrets := v.Secrets(c.keyID)
+	secrets, err := v.Secrets(c.keyID)
+	if err != nil {
+		return err
+	}
 	if len(secrets) == 0 {
 		return refuse(TypeUnknownKey, "There is no valid key with this id.", "Look at the list of keys: it may have expired or been revoked.")
 	}

@@ -33,11 +33,11 @@ func (s *seen) Use(_ context.Context, keyID, nonce string) bool {
 }
 
 func verifier() *Verifier {
-	return &Verifier{Nonces: &seen{}, Now: func() time.Time { return now }, Secrets: func(id string) [][]byte {
+	return &Verifier{Nonces: &seen{}, Now: func() time.Time { return now }, Secrets: func(id string) ([][]byte, error) {
 		if id == "whmcs-1" {
-			return [][]byte{secret, older}
+			return [][]byte{secret, older}, nil
 		}
-		return nil
+		return nil, nil
 	}}
 }
 
@@ -249,6 +249,13 @@ func TestBodyThatIsNotCovered(t *testing.T) {
 	r.Header.Set(headerIdempotency, "k")
 	_, err = verifier().Verify(r)
 	wantType(t, "a key that is not covered", err, TypeComponents)
+}
+
+func TestSecretsThatAreNotKnownYet(t *testing.T) {
+	v := verifier()
+	v.Secrets = func(string) ([][]byte, error) { return nil, &api.Problem{Type: "x", Status: 503, Detail: "Not yet."} }
+	_, err := v.Verify(signedOrder(t))
+	wantType(t, "not yet", err, "x")
 }
 
 func TestReplay(t *testing.T) {
