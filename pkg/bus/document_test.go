@@ -30,20 +30,21 @@ func TestDocumentIsReplacedAtItsRevisionAlone(t *testing.T) {
 	if err != nil || got.Name != "one" {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if err := k.UpdateJSON(ctx, "a", document{"two"}, revision); err != nil {
+	next, err := k.UpdateJSON(ctx, "a", document{"two"}, revision)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.UpdateJSON(ctx, "a", document{"three"}, revision); !errors.Is(err, ErrSuperseded) {
+	if _, err := k.UpdateJSON(ctx, "a", document{"three"}, revision); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("an old revision: %v", err)
 	}
 	revision, err = k.GetJSON(ctx, "a", &got)
-	if err != nil || got.Name != "two" {
-		t.Fatalf("got %v, %v", got, err)
+	if err != nil || got.Name != "two" || revision != next {
+		t.Fatalf("got %v at %d, stored at %d, %v", got, revision, next, err)
 	}
 	if err := k.Delete(ctx, "a", revision); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.UpdateJSON(ctx, "a", document{"ghost"}, revision); !errors.Is(err, ErrSuperseded) {
+	if _, err := k.UpdateJSON(ctx, "a", document{"ghost"}, revision); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("a deleted key came back: %v", err)
 	}
 }

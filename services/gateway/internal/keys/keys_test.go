@@ -13,6 +13,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
 func TestBearerKeyFromItsMakingToItsEnd(t *testing.T) {
@@ -117,7 +118,7 @@ func TestNothingReadableIsStored(t *testing.T) {
 		}
 	}
 	// Another installation, or a record moved to another id, opens nothing.
-	other, err := NewStore(f.bus, []byte(strings.Repeat("o", minMaster)))
+	other, err := NewStore(f.bus, []byte(strings.Repeat("o", sealing.MinMaster)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,14 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	quiet  = slog.New(slog.DiscardHandler)
-	master = bytes.Repeat([]byte("m"), minMaster)
+	master = bytes.Repeat([]byte("m"), sealing.MinMaster)
 )
 
 // clock is a time that a test moves.

@@ -2,13 +2,12 @@ package keys
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
 // recordVersion is the version of the stored format. A record of another version is not read.
@@ -22,8 +21,8 @@ type record struct {
 	Secrets []secret `json:"secrets"`
 }
 
-// secret is one secret: the SHA-256 of a bearer key, or a signing key sealed with AES-256-GCM (12 bytes
-// of nonce, then the text under the key's id as associated data).
+// secret is one secret: the SHA-256 of a bearer key, or a signing key sealed under the key's
+// id.
 type secret struct {
 	Hash      []byte    `json:"hash,omitempty"`
 	Sealed    []byte    `json:"sealed,omitempty"`
@@ -64,47 +63,11 @@ func (r *record) check() error {
 	return nil
 }
 
-// sealer seals the secrets of signing keys.
-type sealer struct{ aead cipher.AEAD }
-
-// minMaster is the shortest master key in bytes.
-const minMaster = 32
-
-func newSealer(master []byte) (sealer, error) {
-	if len(master) < minMaster {
-		return sealer{}, fmt.Errorf("the key that seals API keys is shorter than %d bytes", minMaster)
-	}
-	key, err := hkdf.Key(sha256.New, master, nil, "vmline api keys", sha256.Size)
-	if err != nil {
-		return sealer{}, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return sealer{}, err
-	}
-	aead, err := cipher.NewGCM(block)
-	return sealer{aead}, err
-}
-
 // keep makes what is stored of a secret's text.
-func (s sealer) keep(kind Kind, id, text string, now time.Time) secret {
+func keep(box sealing.Box, kind Kind, id, text string, now time.Time) secret {
 	if kind == KindBearer {
 		sum := sha256.Sum256([]byte(text))
 		return secret{Hash: sum[:], CreatedAt: now}
 	}
-	nonce := random(s.aead.NonceSize())
-	return secret{Sealed: s.aead.Seal(nonce, nonce, []byte(text), []byte(id)), CreatedAt: now}
-}
-
-// open returns the text of a sealed secret.
-func (s sealer) open(id string, sealed []byte) ([]byte, error) {
-	size := s.aead.NonceSize()
-	if len(sealed) < size {
-		return nil, errors.New("the sealed secret is cut off")
-	}
-	text, err := s.aead.Open(nil, sealed[:size], sealed[size:], []byte(id))
-	if err != nil {
-		return nil, errors.New("the secret was sealed with another key, or for another id")
-	}
-	return text, nil
+	return secret{Sealed: box.Seal(id, []byte(text)), CreatedAt: now}
 }

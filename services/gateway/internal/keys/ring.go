@@ -205,7 +205,7 @@ func (r *Ring) read(i bus.Item) *live {
 			continue
 		}
 		var text []byte
-		text, err = r.store.sealer.open(k.ID, s.Sealed)
+		text, err = r.store.box.Open(k.ID, s.Sealed)
 		k.texts = append(k.texts, text)
 	}
 	if err != nil {

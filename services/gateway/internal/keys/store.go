@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
 // maxKeys bounds how many keys an installation has.
@@ -17,19 +18,19 @@ const maxKeys = 1000
 
 // Store makes, lists, rotates and revokes keys. Its methods are safe for concurrent use.
 type Store struct {
-	bus    *bus.Bus
-	sealer sealer
+	bus *bus.Bus
+	box sealing.Box
 }
 
 // NewStore returns the store in the bucket KEY. Master is a secret of at least 32 bytes that all
 // gateways of the installation share, for example the digest key; the key that seals is derived from
 // it. Without it the signing keys in a copy of the bucket are of no use.
 func NewStore(b *bus.Bus, master []byte) (*Store, error) {
-	s, err := newSealer(master)
+	box, err := sealing.New(master, "api keys")
 	if err != nil {
 		return nil, err
 	}
-	return &Store{bus: b, sealer: s}, nil
+	return &Store{bus: b, box: box}, nil
 }
 
 // Create makes a key and returns it with its secret, which is never shown again. The whole text is the
@@ -53,7 +54,7 @@ func (s *Store) Create(ctx context.Context, n New) (Key, string, error) {
 	}
 	k := Key{ID: cmp.Or(n.ID, newID()), Name: n.Name, Kind: n.Kind, Scope: n.Scope, CreatedAt: now, ExpiresAt: n.ExpiresAt.UTC()}
 	text := newSecret()
-	r := record{Version: recordVersion, Key: k, Secrets: []secret{s.sealer.keep(k.Kind, k.ID, text, now)}}
+	r := record{Version: recordVersion, Key: k, Secrets: []secret{keep(s.box, k.Kind, k.ID, text, now)}}
 	if err := bucket.CreateJSON(ctx, k.ID, r); err != nil {
 		if errors.Is(err, bus.ErrTaken) {
 			return Key{}, "", ErrTaken
@@ -89,7 +90,7 @@ func (s *Store) Rotate(ctx context.Context, id string, overlap time.Duration) (K
 	var fresh secret
 	r, err := s.change(ctx, id, func(r *record) bool {
 		if fresh.CreatedAt.IsZero() {
-			fresh = s.sealer.keep(r.Kind, id, text, now)
+			fresh = keep(s.box, r.Kind, id, text, now)
 		}
 		if r.Secrets[len(r.Secrets)-1].equal(fresh) {
 			return false // stored by the attempt before, whose answer was lost
@@ -140,7 +141,8 @@ func (s *Store) change(ctx context.Context, id string, edit func(*record) bool) 
 		if !edit(&r) {
 			return nil
 		}
-		return bucket.UpdateJSON(ctx, id, r, revision)
+		_, err = bucket.UpdateJSON(ctx, id, r, revision)
+		return err
 	})
 	return r, err
 }
