@@ -1,0 +1,90 @@
+<?php
+
+namespace WHMCS\Module\Server\Vmline;
+
+use WHMCS\Database\Capsule;
+
+/**
+ * What the module knows of a service: mod_vmline_services.
+ */
+final class Record
+{
+    private const TABLE = 'mod_vmline_services';
+
+    public static function find(int $serviceId): ?object
+    {
+        Tables::ensure();
+        return Capsule::table(self::TABLE)->where('serviceid', $serviceId)->first();
+    }
+
+    /**
+     * The service's row with its name and account. They are chosen once, so that an order that is sent again is the
+     * same order.
+     *
+     * @param array<string,mixed> $params
+     * @throws Failure when the name rule is wrong
+     */
+    public static function open(array $params): object
+    {
+        Tables::ensure();
+        $id = (int) $params['serviceid'];
+        $server = (int) ($params['serverid'] ?? 0);
+        Capsule::table(self::TABLE)->insertOrIgnore(['serviceid' => $id, 'serverid' => $server, 'ref' => Reference::of($id)]);
+        $rule = ConfigOptions::values($params)['name_rule'];
+        $name = NameRule::make($rule, (int) ($params['userid'] ?? 0), $id, time(), random_int(...));
+        Capsule::table(self::TABLE)->where('serviceid', $id)->where('name', '')->update(['name' => $name]);
+        $account = self::account((string) ($params['username'] ?? ''));
+        Capsule::table(self::TABLE)->where('serviceid', $id)->where('username', '')->update(['username' => $account]);
+        return self::find($id) ?? throw new Failure("The row of service $id went away.");
+    }
+
+    /**
+     * Notes that a command was accepted.
+     *
+     * @param array<string,mixed> $operation
+     * @param array<string,scalar> $more columns that the command changes
+     */
+    public static function accepted(int $serviceId, int $serverId, array $operation, array $more = []): void
+    {
+        Tables::ensure();
+        Capsule::table(self::TABLE)->updateOrInsert(['serviceid' => $serviceId], $more + [
+            'serverid' => $serverId,
+            'ref' => Reference::of($serviceId),
+            'operation' => (string) ($operation['id'] ?? ''),
+            'operation_status' => (string) ($operation['status'] ?? ''),
+            'updated_at' => time(),
+        ]);
+    }
+
+    /** @param array<string,mixed> $changes */
+    public static function change(int $serviceId, array $changes): void
+    {
+        Capsule::table(self::TABLE)->where('serviceid', $serviceId)->update($changes);
+    }
+
+    /**
+     * The state that the gateway last told.
+     *
+     * @return array<string,mixed>
+     */
+    public static function state(?object $record): array
+    {
+        return (array) json_decode((string) ($record->state ?? ''), true);
+    }
+
+    /**
+     * What the admin entered for the next command.
+     *
+     * @return array<string,string>
+     */
+    public static function options(?object $record): array
+    {
+        return array_map('strval', (array) json_decode((string) ($record->options ?? ''), true));
+    }
+
+    /** The account that WHMCS suggests if a machine can have it, else a random one. */
+    private static function account(string $suggested): string
+    {
+        return preg_match('/^[a-z_][a-z0-9_-]{0,31}$/D', $suggested) ? $suggested : 'u' . bin2hex(random_bytes(4));
+    }
+}
