@@ -118,11 +118,13 @@ final class PackageBuilderTest extends WhmcsCase
     {
         $random = static fn (int $low, int $high): int => $high;
         $at = gmmktime(10, 20, 30, 11, 24, 2026);
-        foreach ([
+        foreach (
+            [
             '' => '7-1001', 'VPS_{client_id}.{service_id}' => 'vps-7-1001', '{random_digits:3}-{random_letters}' => '999-zzzz',
             'v{year}{month}{day}-{hour}{minute}{second}' => 'v20261124-102030', '{unix_time}' => (string) $at,
             str_repeat('x', 70) => str_repeat('x', 63), '-a-' => 'a',
-        ] as $rule => $name) {
+            ] as $rule => $name
+        ) {
             $this->assertSame($name, NameRule::make((string) $rule, 7, 1001, $at, $random));
         }
         foreach (['{colour}', '---', 'ä'] as $rule) {

@@ -1,0 +1,163 @@
+<?php
+
+namespace Vmline\Tests;
+
+use WHMCS\Module\Server\Vmline\Poll;
+use WHMCS\Module\Server\Vmline\Record;
+
+/**
+ * What admins and customers see.
+ */
+final class AreaTest extends WhmcsCase
+{
+    private FakeGateway $fake;
+
+    protected function setUp(): void
+    {
+        parent::setUp();
+        $this->fake = new FakeGateway();
+        $this->server($this->fake->url);
+        $_SERVER['REQUEST_METHOD'] = 'GET';
+        $_POST = [];
+    }
+
+    protected function tearDown(): void
+    {
+        $this->fake->close();
+    }
+
+    public function testBeforeTheOrder(): void
+    {
+        $this->assertSame(['Machine' => 'None was ordered yet.'], vmline_AdminServicesTabFields($this->params()));
+        $this->assertStringContainsString('has not been ordered yet', $this->render(vmline_ClientArea($this->params())));
+        $this->assertSame([], $this->fake->requests(), 'nobody was asked');
+    }
+
+    public function testTheServicesTab(): void
+    {
+        $service = States::parked($this->ref());
+        $service['addresses'] = States::ready($this->ref())['addresses'];
+        $service['remote_lock'] = 'backup';
+        $service['actions'] = [
+            ['type' => 'start', 'allowed' => false, 'reason' => 'The machine is not "ready".'],
+            ['type' => 'retry', 'allowed' => true], ['type' => 'create', 'allowed' => true],
+            ['type' => 'set_cpu_ram', 'allowed' => true, 'mark' => '**', 'continues' => true],
+        ];
+        $this->stands($service);
+        $fields = vmline_AdminServicesTabFields($this->params());
+        $this->assertSame(['creation', 'running', 'backup', 'pve2', '150'], [$fields['Local status'], $fields['Remote status'], $fields['Lock'],
+            $fields['Node'], $fields['VM ID']]);
+        $this->assertSame('2001:db8::7/64 of v6<br>203.0.113.7/24 of v4<br>203.0.113.8/24 of v4', $fields['Addresses']);
+        $this->assertStringContainsString('create parked', $fields['Operation']);
+        $this->assertStringContainsString('Before set_ip: The pool &lt;v4&gt; is empty.', $fields['Operation']);
+        $this->assertStringContainsString('Next: Add addresses to the pool.', $fields['Operation']);
+        $this->assertStringContainsString('<td>creation</td><td>succeeded</td><td>2026-11-24 10:00:00</td><td>1.5 s</td>', $fields['Steps']);
+        $this->assertMatchesRegularExpression('/\'Start\'\)" title="The machine is not &quot;ready&quot;\." disabled>Start</', $fields['Possible now']);
+        $this->assertMatchesRegularExpression('/\'Retry\'\)" title="">Retry step</', $fields['Possible now']);
+        $this->assertMatchesRegularExpression('/\'SetCpuRam\'\)" title="">\*\*Set CPU RAM -&gt;</', $fields['Possible now']);
+        $this->assertStringNotContainsString('Create', $fields['Possible now']);
+    }
+
+    public function testTheServicesTabWhileTheGatewayIsAway(): void
+    {
+        $this->stands(States::ready($this->ref()));
+        $this->fake->answer([]);
+        Record::change(self::SERVICE, ['state' => json_encode(States::ready($this->ref())), 'updated_at' => gmmktime(10, 0, 0, 11, 24, 2026)]);
+        $this->server('http://127.0.0.1:1');
+        $fields = vmline_AdminServicesTabFields($this->params());
+        $this->assertStringContainsString('cannot be reached', $fields['Gateway']);
+        $this->assertStringContainsString('Last known at 2026-11-24 10:00:00 UTC', $fields['Gateway']);
+        $this->assertSame('ready', $fields['Local status']);
+    }
+
+    public function testThePageOfACustomer(): void
+    {
+        $service = States::ready($this->ref());
+        $service['package'] = ['dns' => ['domain' => 'example.net', 'ptr' => true]];
+        $service['actions'] = [['type' => 'stop', 'allowed' => true], ['type' => 'start', 'allowed' => false], ['type' => 'reinstall', 'allowed' => true]];
+        $service['addresses'][] = ['address' => '<script>alert(1)</script>'];
+        $this->stands($service, ['domain' => 'vm"1.example.net']);
+        $html = $this->render(vmline_ClientArea($this->params()));
+        $this->assertStringContainsString('<dd data-field="power">Running</dd>', $html);
+        $this->assertStringContainsString('<dd data-field="reverse">vm&quot;1.example.net</dd>', $html);
+        $this->assertStringContainsString('&lt;script&gt;alert(1)&lt;/script&gt;', $html);
+        $this->assertStringNotContainsString('<script>alert', $html);
+        $this->assertStringContainsString('data-verb="stop" >Stop<', $html);
+        $this->assertStringContainsString('data-verb="start" disabled>Start<', $html);
+        $this->assertStringContainsString('<option value="ubuntu-26">ubuntu-26</option>', $html);
+        $this->assertSame(4, substr_count($html, 'name="token" value="t&quot;oken"'), 'every form has the token');
+        $this->assertStringNotContainsString('pve2', $html, 'nodes are the operator\'s business');
+    }
+
+    public function testTheProgressOfACreation(): void
+    {
+        $this->stands(States::service($this->ref(), 'set_ip', 'create', 'running'));
+        [$status, $view] = Poll::answer(self::CLIENT, self::SERVICE);
+        $this->assertSame([200, true, 50, 'In progress', 'create'], [$status, $view['busy'], $view['percent'], $view['progress'], $view['doing']]);
+        $this->assertStringContainsString('style="width:50%"', $this->render(vmline_ClientArea($this->params())));
+        foreach ([[0, self::SERVICE], [self::CLIENT + 1, self::SERVICE], [self::CLIENT, 4040]] as [$client, $service]) {
+            $this->assertSame([404, ['error' => 'There is no such service.']], Poll::answer($client, $service));
+        }
+        $this->fake->answer(["GET /v1/services/{$this->ref()}" => [['raw' => '<html>']]]);
+        $this->assertSame('accepted', Record::find(self::SERVICE)->operation_status);
+        $this->assertSame('Waiting', Poll::answer(self::CLIENT, self::SERVICE)[1]['progress'], 'what is known without the gateway');
+    }
+
+    public function testButtonsOfACustomer(): void
+    {
+        $this->fake->answer(["POST /v1/services/{$this->ref()}/actions" => [['status' => 202, 'body' => ['id' => 'op']]]]);
+        $this->assertSame('Use the buttons on the page.', vmline_CustomerStop($this->params()), 'a link does nothing');
+        $_SERVER['REQUEST_METHOD'] = 'POST';
+        $this->assertSame('success', vmline_CustomerStop($this->params()));
+        $this->assertSame([['WHMCS.default']], $this->calls('check_token'));
+        $this->assertSame(['type' => 'stop'], json_decode($this->fake->requests()[0]['body'], true));
+        $_POST = ['template' => 'ubuntu-26'];
+        $this->assertStringContainsString('tick the box', vmline_CustomerReinstall($this->params()));
+        $_POST = ['template' => 'windows', 'confirm' => 'reinstall'];
+        $this->assertSame('This template is not offered.', vmline_CustomerReinstall($this->params()));
+        $_POST = ['template' => 'ubuntu-26', 'confirm' => 'reinstall'];
+        $this->assertSame('success', vmline_CustomerReinstall($this->params()));
+        $sent = json_decode($this->fake->requests()[1]['body'], true);
+        $this->assertSame(['reinstall', 'ubuntu-26', 'ubuntu-26'], [$sent['type'], $sent['params']['template'], $sent['package']['template']]);
+        $this->assertSame('ubuntu-26', Record::find(self::SERVICE)->template, 'the machine keeps it');
+    }
+
+    public function testAccountsAndUsage(): void
+    {
+        $service = States::ready($this->ref());
+        $service['package'] = ['name' => 'vm-1', 'template' => 'tmpl', 'dns' => ['domain' => 'example.net'], 'cloud_init' => ['user' => 'debian'],
+            'system_disk' => ['size_gb' => 10], 'additional_disk' => ['size_gb' => 5]];
+        $this->fake->answer(['GET /v1/services?limit=200' => [['body' => ['items' => [$service, States::terminated('w1-5')]]]]]);
+        $list = vmline_ListAccounts($this->params());
+        $this->assertTrue($list['success']);
+        $this->assertCount(1, $list['accounts']);
+        $this->assertSame(['vm-1.example.net', 'vm-1.example.net', 'tmpl', 'Active'], [$list['accounts'][0]['domain'],
+            $list['accounts'][0]['uniqueIdentifier'], $list['accounts'][0]['product'], $list['accounts'][0]['status']]);
+        $this->assertMatchesRegularExpression('/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/', $list['accounts'][0]['created']);
+        vmline_UsageUpdate($this->params());
+        $this->assertSame('15360', (string) $this->hosting()->disklimit);
+    }
+
+    private function stands(array $service, array $more = []): void
+    {
+        Record::accepted(self::SERVICE, self::SERVER, ['id' => 'op', 'status' => 'accepted'], $more);
+        $this->fake->answer(["GET /v1/services/{$this->ref()}" => [['body' => $service]]]);
+    }
+
+    private function render(array $page): string
+    {
+        require_once 'smarty4/bootstrap.php';
+        $dir = sys_get_temp_dir() . '/vmline-smarty-' . bin2hex(random_bytes(6));
+        $smarty = new \Smarty();
+        $smarty->setCompileDir($dir);
+        foreach ($page['templateVariables'] + ['token' => 't"oken'] as $name => $value) {
+            $smarty->assign($name, $value);
+        }
+        try {
+            return $smarty->fetch(dirname(__DIR__) . '/modules/servers/vmline/' . $page['tabOverviewModuleOutputTemplate']);
+        } finally {
+            array_map('unlink', glob("$dir/*"));
+            rmdir($dir);
+        }
+    }
+}

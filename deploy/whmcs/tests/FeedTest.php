@@ -1,0 +1,299 @@
+<?php
+
+namespace Vmline\Tests;
+
+use WHMCS\Database\Capsule;
+use WHMCS\Module\Server\Vmline\FeedLock;
+use WHMCS\Module\Server\Vmline\LostLock;
+use WHMCS\Module\Server\Vmline\Record;
+
+/**
+ * How events of the gateway become facts in WHMCS.
+ */
+final class FeedTest extends WhmcsCase
+{
+    private FakeGateway $fake;
+
+    protected function setUp(): void
+    {
+        parent::setUp();
+        $this->fake = new FakeGateway();
+        $this->server($this->fake->url);
+        Record::accepted(self::SERVICE, self::SERVER, ['id' => $this->ref() . '.create', 'status' => 'accepted'], [
+            'name' => 'vm-1001', 'username' => 'debian', 'template' => 'tmpl', 'domain' => 'vm-1001.example.net']);
+    }
+
+    protected function tearDown(): void
+    {
+        $this->fake->close();
+    }
+
+    public function testAMachineThatIsReady(): void
+    {
+        $this->events([5 => States::service($this->ref(), 'set_ip', 'create', 'running'), 6 => States::ready($this->ref())]);
+        run_hook('AfterCronJob');
+        $hosting = $this->hosting();
+        $this->assertSame('203.0.113.7', $hosting->dedicatedip, 'the first IPv4 address');
+        $this->assertSame("2001:db8::7\n203.0.113.8", $hosting->assignedips);
+        $this->assertSame(['debian', 'vm-1001.example.net'], [$hosting->username, $hosting->domain]);
+        $this->assertSame(self::PASSWORD, decrypt($hosting->password));
+        $this->assertSame("a note of an admin\n2026-11-24 ready: VM 150 on pve2, 2001:db8::7, 203.0.113.7, 203.0.113.8", $hosting->notes);
+        $this->assertSame([['messagename' => 'VPS Ready', 'id' => self::SERVICE]], $this->calls('SendEmail'));
+        $this->assertSame(6, (int) Capsule::table('mod_vmline_feeds')->value('cursor'));
+        $this->assertNoSecretIsKept();
+    }
+
+    public function testTheReadyMailGoesOutOnce(): void
+    {
+        $ready = States::ready($this->ref());
+        foreach ([[5 => $ready], [6 => $ready], [6 => $ready, 7 => States::service($this->ref(), 'ready', 'reinstall', 'succeeded')]] as $events) {
+            $this->events($events);
+            $this->feed()->pull();
+        }
+        $this->assertCount(1, $this->calls('SendEmail'));
+        $this->assertSame(1, substr_count($this->hosting()->notes, 'ready:'));
+        $this->events([8 => ['uid' => 'uid-2'] + $ready]); // ordered anew
+        $this->feed()->pull();
+        $this->assertCount(2, $this->calls('SendEmail'));
+    }
+
+    public function testAMailThatCannotBeSentIsTriedAgain(): void
+    {
+        $this->insert('tblconfiguration', ['setting' => 'stand_in_fails_SendEmail']);
+        $this->events([5 => States::ready($this->ref())]);
+        $this->feed()->pull();
+        $this->assertCount(1, $this->calls('failed SendEmail'));
+        $this->assertStringContainsString('The mail server is down', $this->calls('logActivity')[0][0]);
+        Capsule::table('tblconfiguration')->where('setting', 'stand_in_fails_SendEmail')->delete();
+        $this->feed()->pull();
+        $this->assertCount(0, $this->calls('SendEmail'), 'not before a minute has passed');
+        Capsule::table('mod_vmline_outbox')->update(['due_at' => 0]);
+        $this->feed()->pull();
+        $this->assertCount(1, $this->calls('SendEmail'));
+    }
+
+    public function testAMailInTheHandsOfOneThatDiedIsNotSentTwice(): void
+    {
+        $this->events([5 => States::ready($this->ref())]);
+        Capsule::table('mod_vmline_outbox')->insert(['once' => 'ready:' . self::SERVICE . ':uid-1', 'kind' => 'ready_mail', 'status' => 'doing',
+            'serviceid' => self::SERVICE, 'serverid' => self::SERVER, 'payload' => '{}']);
+        $this->feed()->pull();
+        $this->assertSame([], $this->calls('SendEmail'));
+    }
+
+    public function testWelcomeMailsOfWhmcsAreHeldBackUntilTheMachineIsReady(): void
+    {
+        $asks = static fn (string $template): array => run_hook('EmailPreSend', ['messagename' => $template, 'relid' => self::SERVICE])[0];
+        $this->assertSame(['abortsend' => true], $asks('VPS Ready'));
+        $this->assertSame([], $asks('Invoice Created'));
+        $this->events([5 => States::ready($this->ref())]);
+        $this->feed()->pull();
+        $this->assertSame([], $asks('VPS Ready'), 'an admin may send it again');
+        Capsule::table('tblproducts')->update(['servertype' => 'other']);
+        $this->assertSame([], $asks('VPS Ready'), 'another module\'s product');
+    }
+
+    public function testATerminatedMachine(): void
+    {
+        $this->events([5 => States::ready($this->ref())]);
+        $this->feed()->pull();
+        $this->events([6 => States::terminated($this->ref())]);
+        $this->feed()->pull();
+        $this->events([7 => States::terminated($this->ref())]);
+        $this->feed()->pull();
+        $hosting = $this->hosting();
+        $this->assertSame(['', ''], [$hosting->dedicatedip, $hosting->assignedips]);
+        $this->assertStringEndsWith("\n2026-11-24 terminated, released 203.0.113.7, 203.0.113.8, 2001:db8::7", $hosting->notes);
+        $this->assertSame(1, substr_count($hosting->notes, 'terminated'));
+        $this->assertStringStartsWith("a note of an admin\n", $hosting->notes);
+        $this->assertSame('', Record::find(self::SERVICE)->name, 'a new order gets a new name');
+    }
+
+    public function testAddressesOfATerminationThatDoesNotNameThem(): void
+    {
+        $this->events([5 => States::ready($this->ref())]);
+        $this->feed()->pull();
+        $terminated = States::terminated($this->ref());
+        unset($terminated['operation']['result']);
+        $this->events([6 => $terminated]);
+        $this->feed()->pull();
+        $this->assertStringEndsWith('terminated, released 2001:db8::7, 203.0.113.7, 203.0.113.8', $this->hosting()->notes);
+    }
+
+    public function testAParkedOperationIsToldOnce(): void
+    {
+        $this->events([5 => States::parked($this->ref()), 6 => States::parked($this->ref())]);
+        $this->feed()->pull();
+        $this->assertSame([[
+            'notification_identifier' => 'vmline.parked', 'title' => 'create of service 1001 needs a person before set_ip',
+            'message' => 'The pool <v4> is empty. Nothing was made. Add addresses to the pool.',
+            'url' => 'https://billing.example/admin/clientsservices.php?id=1001', 'status' => 'Waiting', 'statusStyle' => 'danger',
+        ]], $this->calls('TriggerNotificationEvent'));
+        $this->assertSame([], $this->calls('SendEmail'));
+    }
+
+    public function testACommandThatWasRefusedLaterIsTold(): void
+    {
+        $refused = States::parked($this->ref())['operation'];
+        $refused['status'] = 'refused';
+        $operation = $this->ref() . '.create';
+        $this->fake->answer(['GET /v1/events' => [States::page([], 0)], "GET /v1/operations/$operation" => [['body' => $refused]]]);
+        $this->feed()->pull();
+        $this->assertSame([], $this->calls('TriggerNotificationEvent'), 'it was accepted just now');
+        Capsule::table('mod_vmline_services')->update(['updated_at' => time() - 100]);
+        $this->feed()->pull();
+        $this->feed()->pull();
+        $this->assertCount(1, $this->calls('TriggerNotificationEvent'));
+    }
+
+    public function testSeveralPages(): void
+    {
+        $ref = $this->ref();
+        $this->fake->answer([
+            'GET /v1/events?after=0&limit=200' => [States::page([3 => States::service($ref, 'set_ip', 'create', 'running')], 3, true)],
+            'GET /v1/events?after=3&limit=200' => [States::page([9 => States::ready($ref)], 12)],
+            'GET /v1/events?after=12&limit=200' => [States::page([], 12)],
+        ]);
+        $this->feed()->pull();
+        $this->feed()->pull();
+        $this->assertSame(12, (int) Capsule::table('mod_vmline_feeds')->value('cursor'));
+        $this->assertCount(1, $this->calls('SendEmail'));
+    }
+
+    public function testAGapIsFilledFromTheListOfServices(): void
+    {
+        $ref = $this->ref();
+        $this->fake->answer([
+            'GET /v1/events' => [States::page([], 80, false, true), States::page([], 80)],
+            'GET /v1/services?limit=200' => [['body' => ['items' => [['ref' => 'other-1'] + States::ready($ref)], 'next_cursor' => 'other-1']]],
+            'GET /v1/services?limit=200&cursor=other-1' => [['body' => ['items' => [States::ready($ref)]]]],
+        ]);
+        $this->feed()->pull();
+        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip);
+        $this->assertSame(80, (int) Capsule::table('mod_vmline_feeds')->value('cursor'));
+        $this->assertCount(1, $this->calls('SendEmail'));
+    }
+
+    public function testEventsOfOthersAreLeftAlone(): void
+    {
+        $this->service(1002);
+        Capsule::table('tblhosting')->where('id', 1002)->update(['server' => 99]);
+        $this->events([5 => States::ready('wffffffff-1001'), 6 => States::ready($this->ref(1002)), 7 => States::ready($this->ref(4040))]);
+        $this->feed()->pull();
+        $this->assertSame('', $this->hosting()->dedicatedip, 'another installation has a service with the same number');
+        $this->assertSame('', $this->hosting(1002)->dedicatedip, 'it is another gateway\'s');
+        $this->assertSame(7, (int) Capsule::table('mod_vmline_feeds')->value('cursor'));
+    }
+
+    public function testAnEventThatCannotBeAppliedHoldsUpNobody(): void
+    {
+        $this->service(1002);
+        Capsule::statement('CREATE TRIGGER broken BEFORE UPDATE ON tblhosting WHEN NEW.id = 1001 BEGIN SELECT RAISE(ABORT, \'full\'); END');
+        $this->events([5 => States::ready($this->ref()), 6 => States::ready($this->ref(1002))]);
+        $this->feed()->pull();
+        $this->assertSame('203.0.113.7', $this->hosting(1002)->dedicatedip);
+        $this->assertStringContainsString('event 5 of ' . $this->ref() . ' could not be applied', $this->calls('logActivity')[0][0]);
+        $this->assertSame(0, Capsule::table('mod_vmline_outbox')->where('serviceid', 1001)->count(), 'half of it was not kept');
+    }
+
+    public function testAGatewayThatIsAwayHoldsUpNobody(): void
+    {
+        $this->insert('tblservers', ['hostname' => '127.0.0.1', 'port' => 1, 'type' => 'vmline', 'password' => encrypt('x'), 'disabled' => 0, 'id' => 2]);
+        $this->events([5 => States::ready($this->ref())]);
+        run_hook('AfterCronJob');
+        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip);
+        $this->assertStringContainsString('the events of server 2 could not be read', $this->calls('logActivity')[0][0]);
+    }
+
+    /** @dataProvider garbage */
+    public function testGarbageMovesNothing(array $answer): void
+    {
+        $this->fake->answer(['GET /v1/events' => [$answer]]);
+        run_hook('AfterCronJob');
+        $this->assertSame(0, (int) Capsule::table('mod_vmline_feeds')->value('cursor'));
+        $this->assertSame(0, (int) Capsule::table('mod_vmline_feeds')->value('held_until'), 'the lock is free again');
+        $this->assertCount(1, $this->calls('logActivity'));
+    }
+
+    /** @return iterable<string,list<mixed>> */
+    public static function garbage(): iterable
+    {
+        yield 'a page' => [['raw' => '<html>']];
+        yield 'another form' => [['body' => ['items' => []]]];
+        yield 'a cursor that is no number' => [['body' => ['events' => [], 'cursor' => 'x']]];
+        yield 'an error' => [['status' => 503, 'body' => ['title' => 'Service Unavailable']]];
+    }
+
+    public function testTheLock(): void
+    {
+        $first = FeedLock::take(self::SERVER, 1000);
+        $this->assertNotNull($first);
+        $this->assertNull(FeedLock::take(self::SERVER, 1000));
+        $this->assertNull(FeedLock::take(self::SERVER, 1059));
+        $second = FeedLock::take(self::SERVER, 1061);
+        $this->assertNotNull($second, 'the first has died');
+        $second->advance(7);
+        try {
+            $first->advance(8);
+            $this->fail('one that lost its lock moves the cursor');
+        } catch (LostLock) {
+            $this->assertSame(7, $second->cursor());
+        }
+        $first->release();
+        $this->assertNull(FeedLock::take(self::SERVER, 1062), 'who lost the lock cannot free it');
+        $second->release();
+        $this->assertNotNull(FeedLock::take(self::SERVER, 1062));
+    }
+
+    public function testTheDailyComparison(): void
+    {
+        $this->service(1002);
+        Capsule::table('tblhosting')->update(['domainstatus' => 'Active']);
+        $this->fake->answer([
+            'GET /v1/events' => [States::page([], 0)],
+            'GET /v1/services?limit=200' => [['body' => ['items' => [States::ready($this->ref()), States::ready($this->ref(4040))]]]],
+        ]);
+        run_hook('DailyCronJob');
+        run_hook('DailyCronJob');
+        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip, 'what events did not bring');
+        $said = array_column($this->calls('logActivity'), 0);
+        sort($said);
+        $this->assertCount(2, $said);
+        $this->assertStringContainsString('service 1002: WHMCS sells it, but the gateway has no machine for it.', $said[0]);
+        $this->assertStringContainsString('service 4040: The machine ' . $this->ref(4040) . ' has no service in WHMCS.', $said[1]);
+    }
+
+    public function testADeletedServiceLeavesNoMachineBehind(): void
+    {
+        run_hook('ServiceDelete', ['serviceid' => self::SERVICE]);
+        Capsule::table('tblhosting')->where('id', self::SERVICE)->delete();
+        $delete = 'DELETE /v1/services/' . $this->ref();
+        $this->fake->answer(['GET /v1/events' => [States::page([], 0)], $delete => [['status' => 503, 'body' => ['title' => 'x']], ['body' => ['id' => 'op']]]]);
+        $this->feed()->pull();
+        Capsule::table('mod_vmline_outbox')->update(['due_at' => 0]);
+        $this->feed()->pull();
+        $this->feed()->pull();
+        $deleted = array_filter($this->fake->requests(), static fn (array $r): bool => $r['method'] === 'DELETE');
+        $this->assertCount(2, $deleted, 'until the gateway has accepted it');
+    }
+
+    public function testTheSearchOfTheAdminArea(): void
+    {
+        $this->events([5 => States::ready($this->ref())]);
+        $this->feed()->pull();
+        foreach (['203.0.113.7', '2001:db8::7', 'vm-1001.example', $this->ref(), '150'] as $term) {
+            $found = run_hook('IntelligentSearch', ['searchTerm' => $term])[0];
+            $this->assertCount(1, $found, $term);
+            $this->assertSame('https://billing.example/admin/clientsservices.php?id=1001', $found[0]['href']);
+        }
+        foreach (['203.0.113.9', '15', '%%%', '50'] as $term) {
+            $this->assertSame([], run_hook('IntelligentSearch', ['searchTerm' => $term])[0], $term);
+        }
+    }
+
+    /** @param array<int,array<string,mixed>> $events */
+    private function events(array $events): void
+    {
+        $this->fake->answer(['GET /v1/events' => [States::page($events, max(array_keys($events)))]]);
+    }
+}
