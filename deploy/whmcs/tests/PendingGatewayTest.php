@@ -56,9 +56,10 @@ final class PendingGatewayTest extends WhmcsCase
         $address = $this->hosting()->dedicatedip;
         $this->assertNotSame('', $address);
         $this->assertCount(1, $this->calls('SendEmail'));
-        foreach ([['SuspendAccount', 'stopped'], ['UnsuspendAccount', 'running'], ['Stop', 'stopped'], ['Start', 'running'], ['Reboot', 'running']] as [$function, $power]) {
+        $power = ['SuspendAccount' => 'stopped', 'UnsuspendAccount' => 'running', 'Stop' => 'stopped', 'Start' => 'running', 'Reboot' => 'running'];
+        foreach ($power as $function => $expected) {
             $this->assertSame('success', ('vmline_' . $function)($this->params()), $function);
-            $this->pullUntil(null, $power);
+            $this->pullUntil(null, $expected);
         }
         $this->assertSame('success', vmline_ChangePackage($this->params(['configoption5' => '2'])));
         $this->pullUntil('ready');
