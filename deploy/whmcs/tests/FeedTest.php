@@ -81,6 +81,21 @@ final class FeedTest extends WhmcsCase
         $this->assertSame([], $this->calls('SendEmail'));
     }
 
+    /** Another process sends the second mail while this one sends the first. */
+    public function testTwoWhoSendMailsAtOnce(): void
+    {
+        $this->service(1002);
+        $this->events([5 => States::ready($this->ref()), 6 => States::ready($this->ref(1002))]);
+        $other = function (): array {
+            $GLOBALS['stand_in_hooks']['EmailPreSend'] = [];
+            $this->feed()->pull();
+            return [];
+        };
+        $GLOBALS['stand_in_hooks']['EmailPreSend'] = [$other];
+        $this->feed()->pull();
+        $this->assertSame([1002, 1001], array_column($this->calls('SendEmail'), 'id'));
+    }
+
     public function testWelcomeMailsOfWhmcsAreHeldBackUntilTheMachineIsReady(): void
     {
         $asks = static fn (string $template): array => run_hook('EmailPreSend', ['messagename' => $template, 'relid' => self::SERVICE])[0];

@@ -139,6 +139,15 @@ final class GatewayTest extends WhmcsCase
         $this->assertLessThan(Gateway::BUDGET, Gateway::LOOK);
     }
 
+    public function testSecretsThatComeBackAreNotLogged(): void
+    {
+        $echo = ['title' => 'Bad Request', 'detail' => 'x', 'secret' => self::SECRET, 'password' => self::PASSWORD];
+        $this->answers('PUT', '', ['status' => 400, 'body' => $echo]);
+        vmline_CreateAccount($this->params());
+        $this->assertCount(1, $this->calls('logModuleCall'));
+        $this->assertNoSecretIsKept();
+    }
+
     /** @dataProvider garbage */
     public function testGarbage(array $answer, string $message): void
     {
