@@ -23,7 +23,7 @@ func (p Package) ToProto(sealedPassword []byte) *vmlinev1.Package {
 			User: p.CloudInit.User, SealedPassword: sealedPassword, SshKeys: p.CloudInit.SSHKeys,
 			DnsServers: p.CloudInit.DNSServers, SearchDomain: p.CloudInit.SearchDomain,
 		},
-		Dns:       &vmlinev1.Dns{Domain: p.DNS.Domain, Ptr: p.DNS.PTR, Ttl: p.DNS.TTLSeconds},
+		Dns:       &vmlinev1.Dns{Domain: p.DNS.Domain, Ptr: p.DNS.PTR, Ttl: p.DNS.TTLSeconds, PtrName: p.DNS.PTRName},
 		Onboot:    p.OnBoot,
 		Readiness: vmlinev1.Readiness(vmlinev1.Readiness_value["READINESS_"+strings.ToUpper(p.Readiness)]),
 		Nodes:     p.Nodes, Customer: p.Customer, AntiAffinity: p.AntiAffinity,
@@ -49,7 +49,7 @@ func FromPackage(p *vmlinev1.Package) *Package {
 		CloudInit: CloudInit{
 			User: c.GetUser(), SSHKeys: c.GetSshKeys(), DNSServers: c.GetDnsServers(), SearchDomain: c.GetSearchDomain(),
 		},
-		DNS:       DNS{Domain: p.GetDns().GetDomain(), PTR: p.GetDns().GetPtr(), TTLSeconds: p.GetDns().GetTtl()},
+		DNS:       DNS{Domain: p.GetDns().GetDomain(), PTR: p.GetDns().GetPtr(), TTLSeconds: p.GetDns().GetTtl(), PTRName: p.GetDns().GetPtrName()},
 		OnBoot:    p.GetOnboot(),
 		Readiness: enumName(p.GetReadiness().String(), "READINESS_"),
 		Nodes:     p.GetNodes(), Customer: p.GetCustomer(), AntiAffinity: p.GetAntiAffinity(),

@@ -93,4 +93,5 @@ type DNS struct {
 	Domain     string `json:"domain,omitempty" maxLength:"253" doc:"Zone below which the VM's name stands. Left out: no records."`
 	PTR        bool   `json:"ptr,omitempty" doc:"Reverse records as well."`
 	TTLSeconds uint32 `json:"ttl_seconds,omitempty" maximum:"2147483647" doc:"Left out: the server's configuration decides."`
+	PTRName    string `json:"ptr_name,omitempty" maxLength:"253" doc:"Name that reverse records lead to. Mail servers expect that it leads back to the address. Left out: the VM's own."`
 }

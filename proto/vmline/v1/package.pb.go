@@ -862,7 +862,9 @@ type Dns struct {
 	// ptr asks for reverse records as well.
 	Ptr bool `protobuf:"varint,2,opt,name=ptr,proto3" json:"ptr,omitempty"`
 	// ttl is in seconds; 0 means the server's configuration decides.
-	Ttl           uint32 `protobuf:"varint,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	Ttl uint32 `protobuf:"varint,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// ptr_name is the name that reverse records lead to; empty means the VM's own, below domain.
+	PtrName       string `protobuf:"bytes,4,opt,name=ptr_name,json=ptrName,proto3" json:"ptr_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,6 +918,13 @@ func (x *Dns) GetTtl() uint32 {
 		return x.Ttl
 	}
 	return 0
+}
+
+func (x *Dns) GetPtrName() string {
+	if x != nil {
+		return x.PtrName
+	}
+	return ""
 }
 
 var File_vmline_v1_package_proto protoreflect.FileDescriptor
@@ -1002,11 +1011,12 @@ const file_vmline_v1_package_proto_rawDesc = "" +
 	"\bssh_keys\x18\x03 \x03(\tR\asshKeys\x12\x1f\n" +
 	"\vdns_servers\x18\x04 \x03(\tR\n" +
 	"dnsServers\x12#\n" +
-	"\rsearch_domain\x18\x05 \x01(\tR\fsearchDomain\"A\n" +
+	"\rsearch_domain\x18\x05 \x01(\tR\fsearchDomain\"\\\n" +
 	"\x03Dns\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x10\n" +
 	"\x03ptr\x18\x02 \x01(\bR\x03ptr\x12\x10\n" +
-	"\x03ttl\x18\x03 \x01(\rR\x03ttl*S\n" +
+	"\x03ttl\x18\x03 \x01(\rR\x03ttl\x12\x19\n" +
+	"\bptr_name\x18\x04 \x01(\tR\aptrName*S\n" +
 	"\tCloneType\x12\x1a\n" +
 	"\x16CLONE_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CLONE_TYPE_LINKED\x10\x01\x12\x13\n" +

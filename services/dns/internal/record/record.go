@@ -59,6 +59,7 @@ func (r Records) Names() []string {
 //	stays         given   yes  configured        configured           yes      yes
 //	stays         given   yes  configured        missing              yes      - note
 //	stays         given   yes  missing           configured           - note   yes
+//	stays         empty   yes, under a name      configured           -        yes
 //
 // What is wrong with one name or address never keeps the others from their records.
 func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
@@ -109,13 +110,14 @@ func (c *computation) run(vm *vmlinev1.VM) {
 	}
 	wanted := !Leaves(vm)
 	host := c.host(vm.GetPackage())
+	target := c.target(vm.GetPackage().GetDns(), host)
 	ptr := wanted && vm.GetPackage().GetDns().GetPtr()
-	if ptr && host == "" {
+	if ptr && target == "" {
 		c.note("reverse records are asked for, but there is no host name for them to point to")
 	}
 	c.forward(host, addresses, wanted)
 	for _, a := range addresses {
-		c.reverse(a, host, ptr && host != "")
+		c.reverse(a, target, ptr && target != "")
 	}
 }
 
@@ -150,6 +152,24 @@ func (c *computation) host(p *vmlinev1.Package) string {
 		c.note("%q is too long for a host name with a mark", host)
 		return ""
 	}
+	return c.hostName(host)
+}
+
+// target is the name that reverse records lead to, or empty when the package names none that is valid.
+func (c *computation) target(d *vmlinev1.Dns, host string) string {
+	name := strings.ToLower(strings.TrimSuffix(d.GetPtrName(), "."))
+	switch {
+	case name == "" || !d.GetPtr():
+		return host
+	case len(name) > maxName:
+		c.note("%q is too long for a host name", name)
+		return ""
+	}
+	return c.hostName(name)
+}
+
+// hostName is a name with its last dot, or empty when it is none for a host.
+func (c *computation) hostName(host string) string {
 	for _, l := range strings.Split(host, ".") {
 		if !label.MatchString(l) {
 			c.note("%q is not a host name: label %q is not made of 1 to 63 letters, digits and inner hyphens", host, l)

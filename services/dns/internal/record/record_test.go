@@ -81,6 +81,14 @@ func TestCompute(t *testing.T) {
 		{"no PTR asked for", all, func(v *vmlinev1.VM) { v.Package.Dns.Ptr = false }, []string{forward4, forward6}, []string{rev4, rev6}, 0},
 		{"no domain", all, func(v *vmlinev1.VM) { v.Package.Dns = nil }, nil, []string{rev4, rev6}, 0},
 		{"PTR without domain", all, func(v *vmlinev1.VM) { v.Package.Dns.Domain = "" }, nil, []string{rev4, rev6}, 1},
+		{"PTR under another name", all, func(v *vmlinev1.VM) { v.Package.Dns.PtrName = "Shop.Example.org." },
+			[]string{forward4, forward6, rev4 + " 60 PTR shop.example.org.", rev6 + " 60 PTR shop.example.org."}, nil, 0},
+		{"PTR under another name alone", all, func(v *vmlinev1.VM) { v.Package.Dns.Domain, v.Package.Dns.PtrName = "", "shop.example.org" },
+			[]string{rev4 + " 60 PTR shop.example.org.", rev6 + " 60 PTR shop.example.org."}, nil, 0},
+		{"another name for no PTR", all, func(v *vmlinev1.VM) { v.Package.Dns.Ptr, v.Package.Dns.PtrName = false, "shop.example.org" },
+			[]string{forward4, forward6}, []string{rev4, rev6}, 0},
+		{"another name that is none", all, func(v *vmlinev1.VM) { v.Package.Dns.PtrName = "my shop" }, []string{forward4, forward6}, []string{rev4, rev6}, 2},
+		{"another name that is too long", all, func(v *vmlinev1.VM) { v.Package.Dns.PtrName = strings.Repeat("a.", 130) + "a" }, []string{forward4, forward6}, []string{rev4, rev6}, 2},
 		{"forward zone missing", all[1:], nil, []string{ptr4, ptr6}, nil, 1},
 		{"reverse zone missing", all[:2], nil, []string{forward4, forward6, ptr4}, nil, 1},
 		{"no zones", nil, nil, nil, nil, 3},
@@ -171,7 +179,7 @@ func TestComputeHoldsForAnything(t *testing.T) {
 	address := rapid.OneOf(rapid.StringMatching(`192\.0\.2\.[0-9]{1,3}`), rapid.StringMatching(`2001:db8::[0-9a-f]{1,4}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
 		v := &vmlinev1.VM{Ref: "r", Uid: "u", Package: &vmlinev1.Package{Name: text.Draw(t, "name"), Dns: &vmlinev1.Dns{
-			Domain: text.Draw(t, "domain"), Ptr: rapid.Bool().Draw(t, "ptr"), Ttl: rapid.Uint32().Draw(t, "ttl"),
+			Domain: text.Draw(t, "domain"), Ptr: rapid.Bool().Draw(t, "ptr"), Ttl: rapid.Uint32().Draw(t, "ttl"), PtrName: rapid.OneOf(rapid.Just(""), text).Draw(t, "ptr name"),
 		}}}
 		for _, a := range rapid.SliceOfN(address, 0, 5).Draw(t, "addresses") {
 			v.Addresses = append(v.Addresses, &vmlinev1.Address{Address: a})

@@ -124,7 +124,14 @@ const maxDomain = 253
 
 func names(f *faults, p *api.Package) {
 	switch {
-	case p.DNS.Domain == "" && p.DNS.PTR:
+	case p.DNS.PTRName == "":
+	case !p.DNS.PTR:
+		f.add("body.dns.ptr_name", "no reverse records are asked for: set ptr")
+	case !isDomain(p.DNS.PTRName):
+		f.add("body.dns.ptr_name", "not a domain name")
+	}
+	switch {
+	case p.DNS.Domain == "" && p.DNS.PTR && p.DNS.PTRName == "":
 		f.add("body.dns.domain", "reverse records need a domain for the name that they give")
 	case p.DNS.Domain == "":
 	case !isDomain(p.DNS.Domain):

@@ -71,6 +71,8 @@ func TestFaults(t *testing.T) {
 		{"long label", func(p *api.Package) { p.DNS.Domain = strings.Repeat("a", 64) }, "body.dns.domain", "not a domain name"},
 		{"long full name", func(p *api.Package) { p.DNS.Domain = strings.Repeat("a.", 125) + "a" }, "body.dns.domain", "longer than 253"},
 		{"PTR without domain", func(p *api.Package) { p.DNS.Domain = "" }, "body.dns.domain", "reverse records need"},
+		{"PTR name that is none", func(p *api.Package) { p.DNS.PTRName = "my shop" }, "body.dns.ptr_name", "not a domain name"},
+		{"PTR name without PTR", func(p *api.Package) { p.DNS.PTR, p.DNS.PTRName = false, "shop.example" }, "body.dns.ptr_name", "set ptr"},
 		{"IP filter without address", func(p *api.Package) { p.Network = api.Network{} }, "body.firewall.ip_filter", "give it one"},
 		{"ports without protocol", withRule(func(r *api.FirewallRule) { r.Protocol = "" }), rule0 + "destination_port", "need a protocol"},
 		{"ports of icmp", withRule(func(r *api.FirewallRule) { r.Protocol = "icmp" }), rule0 + "destination_port", "need a protocol"},
