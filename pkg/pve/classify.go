@@ -75,6 +75,9 @@ var rules = []rule{
 	{text: `snapshot '[^']*' does not exist$`, kind: Missing, source: "PVE::AbstractConfig snapshot_delete; recorded"},
 	{text: `^no such IPSet '[^']*'$`, kind: Missing, source: "PVE::API2::Firewall::IPSet load_config"},
 
+	{text: `^Agent error: (PID -?\d+ does not exist|Invalid parameter 'pid')`, kind: Missing, source: "qemu-ga guest-exec-status"},
+	{text: `^(Target d|D)isk (key )?'[^']+' (is already in use for|for) VM '\d+'( does not exist)?$`, kind: Conflict, source: "PVE::API2::Qemu move_vm_disk"},
+
 	// The guest or QEMU did not answer in time, or somebody stopped the task.
 	{text: `guest agent is not running$|VM quit/powerdown failed|received interrupt|interrupted by signal`, kind: Transient, source: "PVE::QemuServer; recorded"},
 	{text: `qmp command '[^']*' failed - (got timeout|unable to connect)`, kind: Transient, source: "PVE::QMPClient"},
@@ -95,6 +98,8 @@ var rules = []rule{
 	{text: `^you can't (start a vm if it's|convert a VM to) a? ?template`, kind: Refused, source: "PVE::QemuServer vm_start; recorded"},
 	{text: `^no options specified$|^balloon value too large|^only root can set '|\(reserved name\)$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^MAX \d+ vcpus allowed per VM on this node$`, kind: Refused, source: "PVE::QemuServer config_to_command; recorded"},
+	{text: `^Agent error: `, kind: Refused, source: "PVE::QemuServer::Agent check_agent_error: the agent answered, with a refusal"},
+	{text: `^Both VMs need to be on the same node|^Cannot reassign unused disk to '|^you can't move to the same storage with same format`, kind: Refused, source: "PVE::API2::Qemu move_vm_disk"},
 	{text: `^No QEMU guest agent configured$`, kind: Refused, source: "PVE::QemuServer::Agent; recorded"},
 	{text: `^volume_size_info on '[^']+' failed`, kind: Refused, source: "PVE::Storage; recorded"},
 	{codes: []int{400}, kind: Refused, source: "PVE::RESTHandler: parameter verification; recorded"},

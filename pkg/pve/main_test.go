@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -120,6 +121,16 @@ var calls = []struct {
 		_, err := c.Shutdown(x, "pve1", 101, 1500e6, true)
 		return err
 	}},
+	{"Reboot", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error { _, err := c.Reboot(x, "pve1", 101, time.Minute); return err }},
+	{"Reset", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error { _, err := c.Reset(x, "pve1", 101); return err }},
+	{"MoveDisk", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error {
+		_, err := c.MoveDisk(x, "pve1", 101, "unused0", MoveOptions{TargetVMID: 105, TargetDisk: "unused0", Digest: "ab"})
+		return err
+	}},
+	{"MoveDiskCopy", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error {
+		_, err := c.MoveDisk(x, "pve1", 101, "scsi1", MoveOptions{Storage: "nfs", Delete: true, Digest: "ab"})
+		return err
+	}},
 	{"Destroy", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error {
 		_, err := c.Destroy(x, "pve1", 101, DestroyOptions{Purge: true})
 		return err
@@ -161,6 +172,19 @@ var calls = []struct {
 		return c.DeleteIPSetEntry(x, "pve1", 101, "ipfilter-net0", "192.0.2.0/24")
 	}},
 	{"RegenerateCloudInit", `null`, true, func(x context.Context, c *Client) error { return c.RegenerateCloudInit(x, "pve1", 101) }},
+	{"CloudInitPending", `[]`, false, func(x context.Context, c *Client) error { _, err := c.CloudInitPending(x, "pve1", 101); return err }},
+	{"CloudInitDump", `"x: 1\n"`, false, func(x context.Context, c *Client) error {
+		_, err := c.CloudInitDump(x, "pve1", 101, CloudInitNetwork)
+		return err
+	}},
+	{"AgentSetPassword", `{"result":{}}`, true, func(x context.Context, c *Client) error {
+		return c.AgentSetPassword(x, "pve1", 101, "debian", "open sesame")
+	}},
+	{"AgentRun", `{"pid":701}`, true, func(x context.Context, c *Client) error {
+		_, err := c.AgentRun(x, "pve1", 101, []string{"cloud-init", "status"})
+		return err
+	}},
+	{"AgentResult", `{"exited":0}`, false, func(x context.Context, c *Client) error { _, err := c.AgentResult(x, "pve1", 101, 701); return err }},
 	{"AgentPing", `{"result":{}}`, true, func(x context.Context, c *Client) error { return c.AgentPing(x, "pve1", 101) }},
 	{"Task", `{"status":"running"}`, false, func(x context.Context, c *Client) error { _, err := c.Task(x, testUPID); return err }},
 	{"TaskLog", `[]`, false, func(x context.Context, c *Client) error { _, err := c.TaskLog(x, testUPID, 5); return err }},

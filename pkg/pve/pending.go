@@ -16,7 +16,12 @@ type PendingChange struct {
 // Pending lists the changes that wait for a VM's next start. VMConfig shows the configuration with them merged in, as
 // it will be; this is what tells the two apart. A stopped VM has none. Passwords are masked by Proxmox.
 func (c *Client) Pending(ctx context.Context, node string, vmid int) ([]PendingChange, error) {
-	r := request{op: vmOp("read the pending changes of", vmid, node), method: http.MethodGet, path: vmPath(node, vmid, "pending")}
+	return c.pending(ctx, request{op: vmOp("read the pending changes of", vmid, node), method: http.MethodGet,
+		path: vmPath(node, vmid, "pending")})
+}
+
+// pending does a read that answers with keys and what waits for each.
+func (c *Client) pending(ctx context.Context, r request) ([]PendingChange, error) {
 	var list []struct {
 		Key     string `json:"key"`
 		Value   text   `json:"value"`

@@ -63,9 +63,24 @@ func (c *Client) Stop(ctx context.Context, node string, vmid int) (UPID, error) 
 
 // Shutdown asks the guest to shut down and gives it the time-out; then, with forceStop, takes its power away.
 func (c *Client) Shutdown(ctx context.Context, node string, vmid int, timeout time.Duration, forceStop bool) (UPID, error) {
-	seconds := int64((timeout + time.Second - 1) / time.Second)
-	return c.power(ctx, "shutdown", node, vmid, map[string]string{
-		"timeout": strconv.FormatInt(seconds, 10), "forceStop": bit(forceStop)})
+	return c.power(ctx, "shutdown", node, vmid, map[string]string{"timeout": seconds(timeout), "forceStop": bit(forceStop)})
+}
+
+// Reboot asks the guest to shut down, gives it the time-out, and starts it again, with which pending changes come into
+// force. Where the guest does not shut down in time, the task fails with Transient and the VM runs on. Conflict: it
+// does not run.
+func (c *Client) Reboot(ctx context.Context, node string, vmid int, timeout time.Duration) (UPID, error) {
+	return c.power(ctx, "reboot", node, vmid, map[string]string{"timeout": seconds(timeout)})
+}
+
+// Reset does what the reset button of a machine does; pending changes stay pending. Conflict: it does not run.
+func (c *Client) Reset(ctx context.Context, node string, vmid int) (UPID, error) {
+	return c.power(ctx, "reset", node, vmid, nil)
+}
+
+// seconds is a duration in whole seconds, rounded up: 0 would be no time at all.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
 func (c *Client) power(ctx context.Context, action, node string, vmid int, params map[string]string) (UPID, error) {

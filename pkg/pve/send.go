@@ -13,9 +13,10 @@ import (
 type request struct {
 	op     string // what is being done, to which VM
 	method string
-	path   string            // below /api2/json, its variable parts escaped
-	params map[string]string // in the query of GET and DELETE, in the body of POST and PUT
-	poll   bool              // a look at a task, of which the next comes soon
+	path   string              // below /api2/json, its variable parts escaped
+	params map[string]string   // in the query of GET and DELETE, in the body of POST and PUT
+	lists  map[string][]string // parameters of POST and PUT that are arrays
+	poll   bool                // a look at what goes on, of which the next comes soon
 }
 
 func (r request) write() bool { return r.method != http.MethodGet }
@@ -119,9 +120,9 @@ func (t *tooLate) Error() string {
 func (e *endpoint) carry(ctx context.Context, r request, data *json.RawMessage) error {
 	switch r.method {
 	case http.MethodPost:
-		return e.api.Post(ctx, r.path, body(r.params), data)
+		return e.api.Post(ctx, r.path, body(r), data)
 	case http.MethodPut:
-		return e.api.Put(ctx, r.path, body(r.params), data)
+		return e.api.Put(ctx, r.path, body(r), data)
 	case http.MethodDelete:
 		return e.api.Delete(ctx, r.path+query(r.params), data)
 	default:
@@ -130,11 +131,18 @@ func (e *endpoint) carry(ctx context.Context, r request, data *json.RawMessage) 
 }
 
 // body avoids a map that is a nil in an interface, which go-proxmox would send as "null".
-func body(params map[string]string) any {
-	if len(params) == 0 {
+func body(r request) any {
+	if len(r.params)+len(r.lists) == 0 {
 		return nil
 	}
-	return params
+	out := make(map[string]any, len(r.params)+len(r.lists))
+	for k, v := range r.params {
+		out[k] = v
+	}
+	for k, v := range r.lists {
+		out[k] = v
+	}
+	return out
 }
 
 func query(params map[string]string) string {

@@ -137,11 +137,11 @@ func (c *Client) result(ctx context.Context, u UPID, s TaskStatus) (TaskResult, 
 	return TaskResult{}, &TaskError{Cluster: c.cfg.Name, UPID: u, ExitStatus: exit, Log: log, Kind: taskKind(u, s.ExitStatus)}
 }
 
-// taskKind is the kind of a failed task. A clone that misses a configuration may mean the template's or the new VM's,
-// so it proves nothing about either.
+// taskKind is the kind of a failed task. A clone or a move that misses a configuration may mean either of two VMs, so it
+// proves nothing about any.
 func taskKind(u UPID, exit string) Kind {
 	k := classify(taskExit, true, exit)
-	if k == Gone && u.Type() == "qmclone" {
+	if k == Gone && (u.Type() == "qmclone" || u.Type() == "qmmove") {
 		return Conflict
 	}
 	return k
