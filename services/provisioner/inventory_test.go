@@ -2,7 +2,6 @@ package provisioner
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -85,7 +84,7 @@ func TestTheInventoryAsksOnce(t *testing.T) {
 	cfg.Templates = append(cfg.Templates, pvesim.Template{VMID: 9001, Node: "pve1", Name: "iso", Storage: "local-lvm", Config: map[string]string{"ide3": "local:iso/a.iso,media=cdrom"}})
 	sim := pvesim.New(cfg)
 	t.Cleanup(sim.Close)
-	inv := newInventory(client(t, sim), time.Now)
+	inv := newInventory(client(t, sim), Rules{}, time.Now, quiet)
 	all, err := inv.list(t.Context(), inventoryAge)
 	must(t, err)
 	want := map[int][]string{9000: {"shared1"}, 9001: {"local", "local-lvm"}}
@@ -93,7 +92,7 @@ func TestTheInventoryAsksOnce(t *testing.T) {
 		_, err := inv.list(t.Context(), inventoryAge)
 		must(t, err)
 		for _, vm := range all.VMs {
-			got, err := inv.templateStorages(t.Context(), vm)
+			got, err := inv.templateStorages(t.Context(), vm.Node, vm.VMID, templateAge)
 			must(t, err)
 			if !slices.Equal(got, want[vm.VMID]) {
 				t.Errorf("template %d is on %v, want %v", vm.VMID, got, want[vm.VMID])
@@ -102,41 +101,5 @@ func TestTheInventoryAsksOnce(t *testing.T) {
 	}
 	if calls := sim.Calls(); len(calls) != 3 {
 		t.Errorf("%d calls, want one for the list and one for each template", len(calls))
-	}
-}
-
-func TestInFlight(t *testing.T) {
-	var f inFlight
-	start := time.Unix(1000, 0)
-	planned := func(cluster string, after time.Duration) map[string]int64 {
-		var seen map[string]int64
-		_ = f.place(cluster, 0, start.Add(after), func(p map[string]int64) (string, error) {
-			seen = p
-			return "", errors.New("only looking")
-		})
-		return seen
-	}
-	choose := func(node string) func(map[string]int64) (string, error) {
-		return func(map[string]int64) (string, error) { return node, nil }
-	}
-	must(t, f.place("dc1", 4, start, choose("a")))
-	must(t, f.place("dc1", 2, start.Add(time.Second), choose("a")))
-	must(t, f.place("dc1", 1, start.Add(time.Second), choose("b")))
-	must(t, f.place("dc2", 8, start, choose("a")))
-	for _, tt := range []struct {
-		cluster string
-		after   time.Duration
-		want    map[string]int64
-	}{
-		{"dc1", 0, map[string]int64{"a": 6, "b": 1}},
-		{"dc2", 0, map[string]int64{"a": 8}},
-		{"dc3", 0, map[string]int64{}},
-		{"dc1", settleTime, map[string]int64{"a": 6, "b": 1}},
-		{"dc1", settleTime + time.Second, map[string]int64{"a": 2, "b": 1}},
-		{"dc1", settleTime + time.Minute, map[string]int64{}},
-	} {
-		if got := planned(tt.cluster, tt.after); !maps.Equal(got, tt.want) {
-			t.Errorf("%s after %s: got %v, want %v", tt.cluster, tt.after, got, tt.want)
-		}
 	}
 }

@@ -24,7 +24,7 @@ func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	if err != nil {
 		return 0, err
 	}
-	if _, err := machine.Await(ctx, c, t); err != nil {
+	if _, err := p.await(ctx, c, t); err != nil {
 		return 0, machine.Explain(err, kept)
 	}
 	found, err := machine.Find(ctx, c, t.VM)
@@ -35,13 +35,22 @@ func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	if found.Node == home(t.VM) {
 		return bus.Done, nil
 	}
+	turn, err := p.turn(ctx, t, p.migrateUses(ctx, t.VM))
+	if err != nil {
+		return 0, err
+	}
+	defer turn.end(ctx)
 	if err := t.Current(ctx); err != nil {
 		return 0, err
 	}
 	upid, err := c.Migrate(ctx, found.Node, int(t.VM.GetVmid()), home(t.VM), pve.MigrateOptions{})
+	if pve.KindOf(err) == pve.MaybeCommitted {
+		turn.runs() // perhaps; where the machine is, is looked for before it is moved again
+	}
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
+	turn.runs()
 	p.started(t, upid, vmlinev1.Status_STATUS_MIGRATED, machine.PurposeMigrate)
 	return bus.Recorded, nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/provisioner/internal/lease"
 )
 
 // Opener opens what the gateway sealed for this service.
@@ -33,12 +35,29 @@ type Config struct {
 	Logger   *slog.Logger
 	// Rest is how long a VMID that was given back is not given out again; 0 means 2 minutes.
 	Rest time.Duration
+	// Rules by cluster; one without an entry has no limits.
+	Rules map[string]Rules
+	// Redis has the leases that limit heavy tasks; nil means that each process limits its own.
+	Redis redis.UniversalClient
+}
+
+// Rules say what placement and heavy tasks (clone, migrate) keep to in one cluster. 0 means no limit.
+type Rules struct {
+	// Maintenance are nodes that get nothing new, besides those that Proxmox itself has in maintenance.
+	Maintenance []string
+	// MemoryLimit is the part of a node's memory that may be promised to machines; 1 is all of it.
+	MemoryLimit float64
+	// CPULimit is how many cores of machines each of a node's cores may carry.
+	CPULimit float64
+	// TasksPerNode and TasksPerStorage are how many heavy tasks run at once.
+	TasksPerNode, TasksPerStorage int
 }
 
 type provisioner struct {
 	Config
 	vmids       *vmids
 	inventories map[string]*inventory
+	leases      map[string]*lease.Queue
 	inFlight    *inFlight
 }
 
@@ -48,9 +67,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	p := &provisioner{Config: cfg, vmids: ids, inventories: map[string]*inventory{}, inFlight: &inFlight{}}
+	p := &provisioner{Config: cfg, vmids: ids, inventories: map[string]*inventory{}, leases: map[string]*lease.Queue{}, inFlight: newInFlight(cfg.Bus)}
 	for name, c := range cfg.Clusters {
-		p.inventories[name] = newInventory(c, cfg.Bus.Now)
+		p.inventories[name] = newInventory(c, cfg.Rules[name], cfg.Bus.Now, cfg.Logger)
+		p.leases[name] = lease.New(cfg.Redis, name, cfg.Bus.Now, cfg.Logger)
 	}
 	worker, err := cfg.Bus.NewWorker(chain.Provisioner, p.steps())
 	if err != nil {
@@ -58,6 +78,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ids.follow(ctx) })
+	for _, queue := range p.leases {
+		g.Go(func() error { return queue.Run(ctx) })
+	}
 	g.Go(func() error { return worker.Run(ctx) })
 	g.Go(func() error {
 		return cfg.Bus.Ticks(ctx, chain.Provisioner, map[string]func(context.Context) error{

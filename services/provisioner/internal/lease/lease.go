@@ -98,6 +98,14 @@ func (q *Queue) Acquire(ctx context.Context, task Task, patience time.Duration) 
 // Hold says that the task runs already, whoever started it.
 func (q *Queue) Hold(task Task) { q.enter(task, true) }
 
+// Renew says once that the task runs, without a holder here.
+func (q *Queue) Renew(ctx context.Context, task Task) {
+	now := q.now()
+	q.change(ctx, func(t *table) {
+		t.put(task.ID, entry{Customer: task.Customer, Uses: task.Uses, Since: now, Until: now.Add(holdTime), Held: true})
+	})
+}
+
 // Leave ends the renewal by this process: another may go on with the task. If none does, the lease or
 // the place in the queue ends by itself.
 func (q *Queue) Leave(id string) {

@@ -1,17 +1,39 @@
-// Package placement chooses the template and the nodes of a new VM. It is pure: what the cluster
-// has and what the package wants in, a choice out.
+// Package placement chooses the template and the nodes of a new VM. It is pure: what the cluster has,
+// what is on its way and what the package wants in, a choice out.
 package placement
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
+	"strings"
 
-	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
+
+// Inventory is what a cluster has, as far as it is known.
+type Inventory struct {
+	pve.Resources
+	// Volumes has the storages of each template's volumes, by the template's VMID. A template without
+	// an entry cannot be cloned now.
+	Volumes map[int][]string
+	// Bridges by node. A node without an entry is not judged: the token may not see them.
+	Bridges map[string][]string
+	// Mute are the nodes that do not answer although the cluster counts them as online.
+	Mute map[string]bool
+	// Maintenance are the nodes that get nothing new.
+	Maintenance map[string]bool
+	Limits      Limits
+}
+
+// Limits say how much of a node may be promised to machines. 0 means no limit.
+type Limits struct {
+	// Memory is the part of a node's memory: 1 all of it, 1.5 half as much again.
+	Memory float64
+	// CPU is how many cores of machines each of a node's cores may carry.
+	CPU float64
+}
 
 // Impossible says why no choice fits, and what would help.
 type Impossible struct {
@@ -22,53 +44,10 @@ type Impossible struct {
 
 func (e *Impossible) Error() string { return e.Reason + ". " + e.Next }
 
-// Template finds the package's template by VMID or by name. Of several by one name it takes one whose
-// node is up, and the one on the node near, where that is not empty.
-func Template(r pve.Resources, want, near string) (pve.VM, error) {
-	var found []pve.VM
-	for _, vm := range r.VMs {
-		if vm.Template && (vm.Name == want || strconv.Itoa(vm.VMID) == want) {
-			found = append(found, vm)
-		}
-	}
-	if len(found) == 0 {
-		return pve.VM{}, noTemplate(r, want)
-	}
-	far := func(vm pve.VM) int {
-		switch {
-		case !online(r, vm.Node):
-			return 2
-		case vm.Node != near:
-			return 1
-		}
-		return 0
-	}
-	return slices.MinFunc(found, func(a, b pve.VM) int {
-		return cmp.Or(cmp.Compare(far(a), far(b)), cmp.Compare(a.VMID, b.VMID))
-	}), nil
-}
-
-// noTemplate says that there is no such template, or that it may be one of the machines that the list
-// names and does not describe: those on a node that is down, and new ones for up to 10 s.
-func noTemplate(r pve.Resources, want string) error {
-	hidden := slices.IndexFunc(r.VMs, func(vm pve.VM) bool {
-		return vm.Name == "" && vm.Status == "unknown" && vm.Lock == "" && !slices.Contains(vm.Tags, machine.Tag)
-	})
-	if hidden < 0 {
-		return &Impossible{
-			Reason: fmt.Sprintf("the cluster has no template %q", want),
-			Next:   "Make that template on Proxmox, or correct its name in the package; then repeat the order.",
-		}
-	}
-	return &Impossible{
-		Reason:  fmt.Sprintf("the cluster shows no template %q, nor what machine %d on node %s is", want, r.VMs[hidden].VMID, r.VMs[hidden].Node),
-		Next:    "Bring the node up, make that template, or correct its name in the package; then repeat the order.",
-		Passing: true,
-	}
-}
-
-// Choice is where a VM is cloned and where it is to live.
+// Choice is what a VM is made from, where it is cloned and where it is to live.
 type Choice struct {
+	// Template is the VMID of the template.
+	Template int
 	// TemplateNode has the template: the clone is ordered there.
 	TemplateNode string
 	// CloneNode is where the clone is to appear; the same node unless the storage is shared.
@@ -77,78 +56,188 @@ type Choice struct {
 	Node string
 }
 
-// Choose places a VM by this table:
+// way is one possible choice with what speaks for it.
+type way struct {
+	Choice
+	neighbours int       // machines of the same customer on the node
+	free       []float64 // shares of memory, CPU and storage that stay free, scarcest first
+}
+
+// Choose places a VM. A node is left out by this table; "may pass" means that the order is tried again:
 //
-//	package names a node   every storage shared   clone appears on      VM lives on
-//	no                     no                     the template's node   the template's node
-//	no                     yes                    the node with the most free memory; where none has
-//	                                              room, or memory is not shown, the template's node
-//	yes                    no                     the template's node   the named node (migration)
-//	yes                    yes                    the named node        the named node
+//	the node                                            left out   may pass
+//	is not the package's node, or none of its nodes     yes        no
+//	is not online, or does not answer                   yes        yes
+//	is in maintenance                                   yes        yes
+//	lacks the bridge or a storage                       yes        no
+//	has the storage, but it is not active               yes        yes
+//	would be over the limit of memory or CPU            yes        yes
+//	has no room on the storage for a full clone         yes        yes
 //
-// from are the storages of the template's volumes, to those of the clone's: Proxmox clones to
-// another node only if all of them are shared, and the VM can live only where to is. planned is the
-// memory in bytes of VMs on their way to each node, which Proxmox does not count yet.
-func Choose(r pve.Resources, tpl pve.VM, from, to []string, pkg *vmlinev1.Package, planned map[string]int64) (Choice, error) {
-	if !online(r, tpl.Node) {
-		return Choice{}, &Impossible{
-			Reason: fmt.Sprintf("node %s, which has template %s, is not online", tpl.Node, tpl.Name),
-			Next:   "Bring the node up, then repeat the order.", Passing: true,
+// What the token may not see is not judged: figures that are 0, a bridge or storage that no node shows.
+// A node that stays is reached by the first of these ways:
+//
+//	a template of the name is       every storage is shared   clone appears on      VM lives on
+//	on the node                     -                         the node              the node
+//	on another                      yes                       the node              the node
+//	on another                      no                        the template's node   the node (migration)
+//
+// Of all nodes that is taken which, in this order: has the fewest machines of the customer (where the
+// package asks for that), needs no migration, keeps most of what is then its scarcest share of memory,
+// CPU and storage, has the template, and comes first by name.
+func Choose(inv Inventory, ours []Machine, pkg *vmlinev1.Package) (Choice, error) {
+	templates, err := Templates(inv.Resources, pkg.GetTemplate())
+	if err != nil {
+		return Choice{}, err
+	}
+	templates, err = usable(inv, templates)
+	if err != nil {
+		return Choice{}, err
+	}
+	l := loadOf(inv, ours)
+	var (
+		ways []way
+		no   refusals
+	)
+	for _, n := range inv.Nodes {
+		if out := inv.leftOut(n, pkg); out != nil {
+			no.add(n.Name, out)
+			continue
 		}
-	}
-	node := pkg.GetNode()
-	if node != "" {
-		if err := canLiveOn(r, node, to); err != nil {
-			return Choice{}, err
+		w, out := reach(inv, l, n, templates, pkg)
+		if out != nil {
+			no.add(n.Name, out)
+			continue
 		}
+		ways = append(ways, w)
 	}
-	unshared := func(storage string) bool { return !shared(r, storage) }
-	if slices.ContainsFunc(from, unshared) || slices.ContainsFunc(to, unshared) {
-		return Choice{tpl.Node, tpl.Node, cmp.Or(node, tpl.Node)}, nil
+	if len(ways) == 0 {
+		return Choice{}, no.impossible(pkg)
 	}
-	target := cmp.Or(node, roomiest(r, to, int64(pkg.GetMemoryMib())<<20, planned), tpl.Node)
-	return Choice{tpl.Node, target, target}, nil
+	return slices.MinFunc(ways, func(a, b way) int { return a.compare(b, pkg.GetAntiAffinity()) }).Choice, nil
 }
 
-func online(r pve.Resources, node string) bool {
-	return slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node && n.Online })
+func (w way) compare(other way, apart bool) int {
+	if apart && w.neighbours != other.neighbours {
+		return cmp.Compare(w.neighbours, other.neighbours)
+	}
+	return cmp.Or(
+		cmp.Compare(w.rank()/2, other.rank()/2),
+		-slices.Compare(w.free, other.free),
+		cmp.Compare(w.rank(), other.rank()),
+		cmp.Compare(w.Node, other.Node),
+	)
 }
 
-// canLiveOn refuses a named node that is not there or lacks a storage. A storage that the list does
-// not show anywhere is not judged: the token may not see it.
-func canLiveOn(r pve.Resources, node string, storages []string) error {
-	const next = "Name another node in the package, or none; then repeat the order."
-	if !online(r, node) {
-		known := slices.ContainsFunc(r.Nodes, func(n pve.Node) bool { return n.Name == node })
-		return &Impossible{fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node), next, known}
+// rank is the row of the second table.
+func (w way) rank() int {
+	switch {
+	case w.CloneNode != w.Node:
+		return 2
+	case w.TemplateNode != w.Node:
+		return 1
 	}
-	for _, storage := range storages {
-		seen := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage })
-		here := slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == node })
-		if seen && !here {
-			return &Impossible{fmt.Sprintf("node %s, which the package names, does not have storage %s", node, storage), next, false}
-		}
-	}
-	return nil
+	return 0
 }
 
-// shared says whether a storage is shared.
-func shared(r pve.Resources, storage string) bool {
-	return slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Shared })
-}
-
-// roomiest returns the online node with the storages that has the most memory left, and room for the
-// VM; empty if none has.
-func roomiest(r pve.Resources, storages []string, need int64, planned map[string]int64) string {
-	best, left := "", need-1
-	for _, n := range r.Nodes {
-		lacks := func(storage string) bool {
-			return !slices.ContainsFunc(r.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == n.Name && s.Active })
+// reach finds the best way to a node, or says why there is none.
+func reach(inv Inventory, l load, n pve.Node, templates []pve.VM, pkg *vmlinev1.Package) (way, *refusal) {
+	if out := l.over(n, inv.Limits, pkg); out != nil {
+		return way{}, out
+	}
+	var (
+		best *way
+		last *refusal
+	)
+	for _, tpl := range templates {
+		w, out := inv.from(l, n, tpl, pkg)
+		if out != nil {
+			last = out
+			continue
 		}
-		free := n.MaxMem - n.Mem - planned[n.Name]
-		if n.Online && !slices.ContainsFunc(storages, lacks) && free > left {
-			best, left = n.Name, free
+		if best == nil || w.rank() < best.rank() {
+			best = &w
 		}
 	}
-	return best
+	if best == nil {
+		return way{}, last
+	}
+	best.neighbours = l.customers[n.Name][pkg.GetCustomer()]
+	if pkg.GetCustomer() == "" {
+		best.neighbours = 0 // nobody is no customer
+	}
+	return *best, nil
+}
+
+// from is the way from one template to a node.
+func (inv Inventory) from(l load, n pve.Node, tpl pve.VM, pkg *vmlinev1.Package) (way, *refusal) {
+	from := inv.Volumes[tpl.VMID]
+	w := way{Choice: Choice{Template: tpl.VMID, TemplateNode: tpl.Node, CloneNode: n.Name, Node: n.Name}}
+	full := pkg.GetCloneType() == vmlinev1.CloneType_CLONE_TYPE_FULL
+	to := targets(from, full, pkg)
+	unshared := func(storage string) bool { return !inv.shared(storage) }
+	if tpl.Node != n.Name && (slices.ContainsFunc(from, unshared) || slices.ContainsFunc(to, unshared)) {
+		w.CloneNode, full = tpl.Node, true // a linked clone cannot leave its template's local storage
+		to = targets(from, full, pkg)
+	}
+	for _, node := range slices.Compact([]string{w.CloneNode, n.Name}) {
+		if node != n.Name && inv.Maintenance[node] {
+			return way{}, &refusal{"would get its clone from node " + node + ", which is in maintenance", true}
+		}
+		if out := inv.storages(l, node, to, full, tpl, pkg); out != nil {
+			return way{}, out
+		}
+	}
+	if extra := pkg.GetAdditionalDisk(); extra.GetSizeGb() > 0 && extra.GetStorage() != "" {
+		if out := inv.hasStorage(n.Name, extra.GetStorage()); out != nil {
+			return way{}, out
+		}
+	}
+	w.free = l.shares(inv, n, to, pkg)
+	return w, nil
+}
+
+// targets are the storages that a clone's volumes go to.
+func targets(from []string, full bool, pkg *vmlinev1.Package) []string {
+	if named := pkg.GetSystemDisk().GetStorage(); named != "" && full {
+		return []string{named}
+	}
+	return from
+}
+
+// refusals are the reasons why nodes were left out, in the order of the inventory.
+type refusals struct {
+	texts   []string
+	passing bool
+}
+
+// refusal is one reason, as the end of a sentence that begins with the node.
+type refusal struct {
+	why     string
+	passing bool
+}
+
+func (r *refusals) add(node string, out *refusal) {
+	r.texts = append(r.texts, "node "+node+" "+out.why)
+	r.passing = r.passing || out.passing
+}
+
+// most is how many nodes' reasons a person is shown.
+const most = 8
+
+func (r *refusals) impossible(pkg *vmlinev1.Package) *Impossible {
+	if node := pkg.GetNode(); node != "" {
+		mine := slices.DeleteFunc(slices.Clone(r.texts), func(s string) bool { return !strings.HasPrefix(s, "node "+node+" ") })
+		reason := fmt.Sprintf("node %s, which the package names, is not an online node of the cluster", node)
+		if len(mine) > 0 {
+			reason = fmt.Sprintf("node %s, which the package names, %s", node, strings.TrimPrefix(mine[0], "node "+node+" "))
+		}
+		return &Impossible{reason, "Name another node in the package, or none; then repeat the order.", r.passing}
+	}
+	shown := r.texts[:min(len(r.texts), most)]
+	return &Impossible{
+		Reason:  fmt.Sprintf("no node of the cluster fits: %s", cmp.Or(strings.Join(shown, "; "), "it shows none")),
+		Next:    "Make room, bring a node back, or change what the package asks for; then repeat the order.",
+		Passing: r.passing || len(r.texts) == 0,
+	}
 }
