@@ -105,8 +105,9 @@ func TestRows4And5LongTasks(t *testing.T) {
 	}
 }
 
-// TestRow14TemplatesOnLocalStorages: the template on the named node is taken, never one on a node that
-// is down, and where there is none the machine is cloned elsewhere and migrated.
+// TestRow14TemplatesOnLocalStorages: the template on the named node is taken, else that of the node with the
+// most room, never one on a node that is down; where there is none the machine is cloned elsewhere and
+// migrated. The storage of pve1 is the fullest: it has two templates.
 func TestRow14TemplatesOnLocalStorages(t *testing.T) {
 	t.Parallel()
 	cfg := pvesim.Default()
@@ -123,10 +124,10 @@ func TestRow14TemplatesOnLocalStorages(t *testing.T) {
 		migrations           int
 	}{
 		{"everywhere", "pve3", "", 9203, "pve3", 0},
-		{"everywhere", "", "", 9201, "pve1", 0},
+		{"everywhere", "", "", 9202, "pve2", 0},
 		{"one", "", "", 9301, "pve1", 0},
 		{"one", "pve2", "", 9301, "pve2", 1},
-		{"everywhere", "", "pve1", 9202, "pve2", 0},
+		{"everywhere", "", "pve2", 9203, "pve3", 0},
 	} {
 		r.Sim.ResetCalls()
 		if c.down != "" {
