@@ -135,7 +135,8 @@ func (w *world) run() (stop func()) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, w.config()) }()
+	cfg := w.config() // here: up sets what it reads
+	go func() { done <- Run(ctx, cfg) }()
 	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -47,7 +47,6 @@ type fixture struct {
 	bus   *bus.Bus
 	store *Store
 	ring  *Ring
-	stop  func()
 }
 
 func start(t testing.TB, intercept bus.Interceptor) *fixture {

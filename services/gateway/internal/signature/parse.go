@@ -95,7 +95,8 @@ func (s *scanner) key() string {
 	for n < len(s.rest) {
 		c := s.rest[n]
 		lower := c >= 'a' && c <= 'z' || c == '*'
-		if !lower && (n == 0 || !(c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.')) {
+		inner := c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.'
+		if !lower && (n == 0 || !inner) {
 			break
 		}
 		n++

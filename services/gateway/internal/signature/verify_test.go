@@ -330,7 +330,7 @@ func TestOverTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK || string(got) != text {
 			t.Errorf("a body of %d bytes: %s, %d bytes came", len(text), resp.Status, len(got))
 		}

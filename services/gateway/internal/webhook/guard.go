@@ -78,7 +78,7 @@ func (g Guard) check(text string) error {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || len(text) > maxURL:
 		return fmt.Errorf("it is no URL of at most %d bytes", maxURL)
-	case u.Scheme != "https" && !(u.Scheme == "http" && g.AllowHTTP):
+	case u.Scheme != "https" && (u.Scheme != "http" || !g.AllowHTTP):
 		return errors.New("it does not begin with https://")
 	case u.User != nil || u.Fragment != "":
 		return errors.New("it has a user or a fragment")
