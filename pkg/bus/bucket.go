@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
@@ -83,6 +84,27 @@ func (k *Bucket) Get(ctx context.Context, key string, value proto.Message) (revi
 	return revision, nil
 }
 
+// Update writes a key anew that still has the revision that was read, so that whoever read it before
+// cannot delete it any more. A key that is gone or was written again is ErrSuperseded.
+func (k *Bucket) Update(ctx context.Context, key string, value proto.Message, revision uint64) error {
+	data, err := proto.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	err = k.bus.call(ctx, "kv.update", func(ctx context.Context) error {
+		_, err := k.kv.Update(ctx, key, data, revision)
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return fmt.Errorf("update %s in %s: %w", key, k.kv.Bucket(), ErrSuperseded)
+	default:
+		return fmt.Errorf("update %s in %s: %w", key, k.kv.Bucket(), err)
+	}
+}
+
 // Delete removes a key that still has the revision that was read. A key that is gone or was
 // written again is ErrSuperseded: it is no longer the caller's.
 func (k *Bucket) Delete(ctx context.Context, key string, revision uint64) error {
@@ -104,8 +126,34 @@ type Item struct {
 	Key      string
 	Value    []byte
 	Revision uint64
-	// Deleted is set by Watch for a key that was removed; Value is empty then.
+	// Deleted is set by Watch and History for a key that was removed; Value is empty then.
 	Deleted bool
+	// Time is when this was written, by the server's clock.
+	Time time.Time
+}
+
+func itemOf(e jetstream.KeyValueEntry) Item {
+	return Item{Key: e.Key(), Value: e.Value(), Revision: e.Revision(), Deleted: e.Operation() != jetstream.KeyValuePut, Time: e.Created()}
+}
+
+// History returns what the bucket remembers of the keys that match the filter, oldest first, deletions
+// included. How much of each key that is says the bucket's topology.
+func (k *Bucket) History(ctx context.Context, filter string) ([]Item, error) {
+	var items []Item
+	err := k.bus.call(ctx, "kv.history", func(ctx context.Context) error {
+		entries, err := k.kv.History(ctx, filter)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return nil
+		}
+		for _, e := range entries {
+			items = append(items, itemOf(e))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the history of %s in %s: %w", filter, k.kv.Bucket(), err)
+	}
+	return items, nil
 }
 
 // Each calls do with every key that matches the filter, for example "dc1.*" or ">".
@@ -144,11 +192,10 @@ func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, 
 				}
 				continue
 			}
-			deleted := entry.Operation() != jetstream.KeyValuePut
-			if deleted && !ready {
+			item := itemOf(entry)
+			if item.Deleted && !ready {
 				continue
 			}
-			item := Item{Key: entry.Key(), Value: entry.Value(), Revision: entry.Revision(), Deleted: deleted}
 			if err := do(item); err != nil {
 				return err
 			}

@@ -168,3 +168,68 @@ func TestBucketIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestUpdateMakesAnEarlierReadOld: whoever read the key before cannot delete it any more.
+func TestUpdateMakesAnEarlierReadOld(t *testing.T) {
+	t.Parallel()
+	k := bucket(t, open(t, Options{}))
+	ctx := testContext(t)
+	if err := k.Create(ctx, "dc1.a", address("mine")); err != nil {
+		t.Fatal(err)
+	}
+	read, err := k.Get(ctx, "dc1.a", &vmlinev1.Address{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Update(ctx, "dc1.a", address("still mine"), read); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Update(ctx, "dc1.a", address("another's"), read); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("update at an old revision: %v", err)
+	}
+	if err := k.Delete(ctx, "dc1.a", read); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("delete at an old revision: %v", err)
+	}
+	got := &vmlinev1.Address{}
+	if _, err := k.Get(ctx, "dc1.a", got); err != nil || got.GetAddress() != "still mine" {
+		t.Errorf("held by %v, %v", got, err)
+	}
+}
+
+func TestBucketRemembers(t *testing.T) {
+	t.Parallel()
+	k := bucket(t, open(t, Options{}))
+	ctx := testContext(t)
+	if items, err := k.History(ctx, "*.a"); err != nil || len(items) != 0 {
+		t.Fatalf("an empty bucket remembers %v, %v", items, err)
+	}
+	for _, key := range []string{"dc1.a", "dc1.b", "dc2.a"} {
+		if err := k.Create(ctx, key, address(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revision, err := k.Get(ctx, "dc1.a", &vmlinev1.Address{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Delete(ctx, "dc1.a", revision); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Create(ctx, "dc1.a", address("again")); err != nil {
+		t.Fatal(err)
+	}
+	items, err := k.History(ctx, "*.a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, i := range items {
+		if i.Time.IsZero() {
+			t.Errorf("%s has no time", i.Key)
+		}
+		seen = append(seen, fmt.Sprintf("%s %t %d", i.Key, i.Deleted, i.Revision))
+	}
+	if want := []string{"dc1.a false 1", "dc2.a false 3", "dc1.a true 4", "dc1.a false 5"}; !slices.Equal(seen, want) {
+		t.Errorf("remembers %v, want %v", seen, want)
+	}
+}

@@ -126,9 +126,13 @@ var Consumers = []Consumer{
 	tickConsumer("dns"),
 }
 
+// maxHistory is how many writes of one key a bucket remembers at most. A write that gives and one that
+// takes back are two.
+const maxHistory = jetstream.KeyValueMaxHistory
+
 // Buckets are all key-value buckets.
 var Buckets = []jetstream.KeyValueConfig{
-	{Bucket: BucketIPAM, Description: "the truth about addresses", Storage: jetstream.FileStorage},
+	{Bucket: BucketIPAM, Description: "the truth about addresses, and who had them", Storage: jetstream.FileStorage, History: maxHistory},
 	{Bucket: BucketVMID, Description: "the truth about VMIDs given out", Storage: jetstream.FileStorage},
 	{Bucket: BucketREFUSAL, Description: "commands that were not admitted", Storage: jetstream.FileStorage, TTL: 30 * day},
 	{Bucket: BucketKEY, Description: "API keys", Storage: jetstream.FileStorage},

@@ -9,6 +9,7 @@ package vmlinev1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -639,11 +640,745 @@ func (x *StorageInventory) GetUsedBytes() uint64 {
 	return 0
 }
 
+// AddressHistoryRequest asks ipam who had an address, and when.
+type AddressHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address in any text form, without prefix length.
+	Address       string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressHistoryRequest) Reset() {
+	*x = AddressHistoryRequest{}
+	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressHistoryRequest) ProtoMessage() {}
+
+func (x *AddressHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressHistoryRequest.ProtoReflect.Descriptor instead.
+func (*AddressHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AddressHistoryRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// AddressHistoryReply is what is remembered of an address, oldest first.
+type AddressHistoryReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holdings      []*AddressHolding      `protobuf:"bytes,1,rep,name=holdings,proto3" json:"holdings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressHistoryReply) Reset() {
+	*x = AddressHistoryReply{}
+	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressHistoryReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressHistoryReply) ProtoMessage() {}
+
+func (x *AddressHistoryReply) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressHistoryReply.ProtoReflect.Descriptor instead.
+func (*AddressHistoryReply) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AddressHistoryReply) GetHoldings() []*AddressHolding {
+	if x != nil {
+		return x.Holdings
+	}
+	return nil
+}
+
+// AddressHolding is one time during which a VM had an address.
+type AddressHolding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Ref   string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// uid tells the VM from others that had or have the same ref.
+	Uid  string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	From *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// to is unset while the VM has the address.
+	To            *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressHolding) Reset() {
+	*x = AddressHolding{}
+	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressHolding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressHolding) ProtoMessage() {}
+
+func (x *AddressHolding) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressHolding.ProtoReflect.Descriptor instead.
+func (*AddressHolding) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AddressHolding) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *AddressHolding) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *AddressHolding) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *AddressHolding) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *AddressHolding) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+// PoolsRequest asks ipam for its pools, and for the addresses of one of them that are held.
+type PoolsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// cluster by name; empty means all.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// pool whose held addresses are listed; empty lists none.
+	Pool string `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	// after is the next of the answer before, empty for the first page.
+	After string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	// limit of the page; 0 means 100, at most 1000.
+	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolsRequest) Reset() {
+	*x = PoolsRequest{}
+	mi := &file_vmline_v1_question_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolsRequest) ProtoMessage() {}
+
+func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolsRequest.ProtoReflect.Descriptor instead.
+func (*PoolsRequest) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PoolsRequest) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *PoolsRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *PoolsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *PoolsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// PoolsReply is the pools and one page of held addresses.
+type PoolsReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pools []*PoolUse             `protobuf:"bytes,1,rep,name=pools,proto3" json:"pools,omitempty"`
+	// held are in the order of the addresses.
+	Held []*HeldAddress `protobuf:"bytes,2,rep,name=held,proto3" json:"held,omitempty"`
+	// next is set where more are held.
+	Next          string `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolsReply) Reset() {
+	*x = PoolsReply{}
+	mi := &file_vmline_v1_question_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolsReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolsReply) ProtoMessage() {}
+
+func (x *PoolsReply) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolsReply.ProtoReflect.Descriptor instead.
+func (*PoolsReply) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PoolsReply) GetPools() []*PoolUse {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+func (x *PoolsReply) GetHeld() []*HeldAddress {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *PoolsReply) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// PoolUse is a pool as it is configured, and how much of it is given.
+type PoolUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  *Pool                  `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	// total is how many addresses may be given: gateway, exclusions and reserved ones are not among them.
+	Total         uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Used          uint64 `protobuf:"varint,3,opt,name=used,proto3" json:"used,omitempty"`
+	Free          uint64 `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolUse) Reset() {
+	*x = PoolUse{}
+	mi := &file_vmline_v1_question_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolUse) ProtoMessage() {}
+
+func (x *PoolUse) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolUse.ProtoReflect.Descriptor instead.
+func (*PoolUse) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PoolUse) GetPool() *Pool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
+func (x *PoolUse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *PoolUse) GetUsed() uint64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *PoolUse) GetFree() uint64 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+// HeldAddress is an address that a VM has.
+type HeldAddress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Ref           string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldAddress) Reset() {
+	*x = HeldAddress{}
+	mi := &file_vmline_v1_question_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldAddress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldAddress) ProtoMessage() {}
+
+func (x *HeldAddress) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldAddress.ProtoReflect.Descriptor instead.
+func (*HeldAddress) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HeldAddress) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *HeldAddress) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *HeldAddress) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *HeldAddress) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// DnsDiffRequest asks dns where the DNS servers hold something else than they should.
+type DnsDiffRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ref of one VM; empty means all.
+	Ref string `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	// after is the next of the answer before, empty for the first page.
+	After string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// limit is how many VMs are compared for one answer; 0 means 50, at most 500.
+	Limit         uint32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsDiffRequest) Reset() {
+	*x = DnsDiffRequest{}
+	mi := &file_vmline_v1_question_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsDiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsDiffRequest) ProtoMessage() {}
+
+func (x *DnsDiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsDiffRequest.ProtoReflect.Descriptor instead.
+func (*DnsDiffRequest) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DnsDiffRequest) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *DnsDiffRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *DnsDiffRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// DnsDiffReply is the VMs of the page whose records differ, and the one VM that was asked for.
+type DnsDiffReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Vms   []*DnsDiff             `protobuf:"bytes,1,rep,name=vms,proto3" json:"vms,omitempty"`
+	// compared is how many VMs were looked at.
+	Compared uint32 `protobuf:"varint,2,opt,name=compared,proto3" json:"compared,omitempty"`
+	// next is set where more VMs are to be compared.
+	Next          string `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsDiffReply) Reset() {
+	*x = DnsDiffReply{}
+	mi := &file_vmline_v1_question_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsDiffReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsDiffReply) ProtoMessage() {}
+
+func (x *DnsDiffReply) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsDiffReply.ProtoReflect.Descriptor instead.
+func (*DnsDiffReply) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DnsDiffReply) GetVms() []*DnsDiff {
+	if x != nil {
+		return x.Vms
+	}
+	return nil
+}
+
+func (x *DnsDiffReply) GetCompared() uint32 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
+func (x *DnsDiffReply) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// DnsDiff is one VM.
+type DnsDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ref   string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Uid   string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	// names that are not as they should be.
+	Names []*NameDiff `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// notes say which records the VM does not get, and why.
+	Notes []string `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
+	// error says why the server could not be asked.
+	Error         string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsDiff) Reset() {
+	*x = DnsDiff{}
+	mi := &file_vmline_v1_question_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsDiff) ProtoMessage() {}
+
+func (x *DnsDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsDiff.ProtoReflect.Descriptor instead.
+func (*DnsDiff) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DnsDiff) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *DnsDiff) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *DnsDiff) GetNames() []*NameDiff {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *DnsDiff) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *DnsDiff) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// NameDiff is one name.
+type NameDiff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name is fully qualified, with a trailing dot.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// action is what would be done: create, replace, delete, or conflict where nothing can be.
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// wanted are the records that should stand, with the mark of ownership.
+	Wanted []*RRset `protobuf:"bytes,3,rep,name=wanted,proto3" json:"wanted,omitempty"`
+	// standing are the VM's own records that stand.
+	Standing []*RRset `protobuf:"bytes,4,rep,name=standing,proto3" json:"standing,omitempty"`
+	// holder is the ref of the VM that owns the name in a conflict.
+	Holder        string `protobuf:"bytes,5,opt,name=holder,proto3" json:"holder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameDiff) Reset() {
+	*x = NameDiff{}
+	mi := &file_vmline_v1_question_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameDiff) ProtoMessage() {}
+
+func (x *NameDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameDiff.ProtoReflect.Descriptor instead.
+func (*NameDiff) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *NameDiff) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NameDiff) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *NameDiff) GetWanted() []*RRset {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+func (x *NameDiff) GetStanding() []*RRset {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+func (x *NameDiff) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
 var File_vmline_v1_question_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_question_proto_rawDesc = "" +
 	"\n" +
-	"\x18vmline/v1/question.proto\x12\tvmline.v1\x1a\x12vmline/v1/vm.proto\",\n" +
+	"\x18vmline/v1/question.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13vmline/v1/dns.proto\x1a\x14vmline/v1/ipam.proto\x1a\x12vmline/v1/vm.proto\",\n" +
 	"\vPlanRequest\x12\x1d\n" +
 	"\x02vm\x18\x01 \x01(\v2\r.vmline.v1.VMR\x02vm\"g\n" +
 	"\tPlanReply\x12,\n" +
@@ -688,7 +1423,57 @@ const file_vmline_v1_question_proto_rawDesc = "" +
 	"\vtotal_bytes\x18\x04 \x01(\x04R\n" +
 	"totalBytes\x12\x1d\n" +
 	"\n" +
-	"used_bytes\x18\x05 \x01(\x04R\tusedBytesB3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
+	"used_bytes\x18\x05 \x01(\x04R\tusedBytes\"1\n" +
+	"\x15AddressHistoryRequest\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\"L\n" +
+	"\x13AddressHistoryReply\x125\n" +
+	"\bholdings\x18\x01 \x03(\v2\x19.vmline.v1.AddressHoldingR\bholdings\"\xa4\x01\n" +
+	"\x0eAddressHolding\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x10\n" +
+	"\x03ref\x18\x02 \x01(\tR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"h\n" +
+	"\fPoolsRequest\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\rR\x05limit\"v\n" +
+	"\n" +
+	"PoolsReply\x12(\n" +
+	"\x05pools\x18\x01 \x03(\v2\x12.vmline.v1.PoolUseR\x05pools\x12*\n" +
+	"\x04held\x18\x02 \x03(\v2\x16.vmline.v1.HeldAddressR\x04held\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\tR\x04next\"l\n" +
+	"\aPoolUse\x12#\n" +
+	"\x04pool\x18\x01 \x01(\v2\x0f.vmline.v1.PoolR\x04pool\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x12\n" +
+	"\x04used\x18\x03 \x01(\x04R\x04used\x12\x12\n" +
+	"\x04free\x18\x04 \x01(\x04R\x04free\"}\n" +
+	"\vHeldAddress\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03ref\x18\x02 \x01(\tR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"N\n" +
+	"\x0eDnsDiffRequest\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"d\n" +
+	"\fDnsDiffReply\x12$\n" +
+	"\x03vms\x18\x01 \x03(\v2\x12.vmline.v1.DnsDiffR\x03vms\x12\x1a\n" +
+	"\bcompared\x18\x02 \x01(\rR\bcompared\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\tR\x04next\"\x84\x01\n" +
+	"\aDnsDiff\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
+	"\x05names\x18\x03 \x03(\v2\x13.vmline.v1.NameDiffR\x05names\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\xa6\x01\n" +
+	"\bNameDiff\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12(\n" +
+	"\x06wanted\x18\x03 \x03(\v2\x10.vmline.v1.RRsetR\x06wanted\x12,\n" +
+	"\bstanding\x18\x04 \x03(\v2\x10.vmline.v1.RRsetR\bstanding\x12\x16\n" +
+	"\x06holder\x18\x05 \x01(\tR\x06holderB3Z1github.com/vmline/vmline/proto/vmline/v1;vmlinev1b\x06proto3"
 
 var (
 	file_vmline_v1_question_proto_rawDescOnce sync.Once
@@ -702,39 +1487,64 @@ func file_vmline_v1_question_proto_rawDescGZIP() []byte {
 	return file_vmline_v1_question_proto_rawDescData
 }
 
-var file_vmline_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_vmline_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_vmline_v1_question_proto_goTypes = []any{
-	(*PlanRequest)(nil),      // 0: vmline.v1.PlanRequest
-	(*PlanReply)(nil),        // 1: vmline.v1.PlanReply
-	(*PlannedStep)(nil),      // 2: vmline.v1.PlannedStep
-	(*PlannedCall)(nil),      // 3: vmline.v1.PlannedCall
-	(*InventoryRequest)(nil), // 4: vmline.v1.InventoryRequest
-	(*InventoryReply)(nil),   // 5: vmline.v1.InventoryReply
-	(*ClusterInventory)(nil), // 6: vmline.v1.ClusterInventory
-	(*NodeInventory)(nil),    // 7: vmline.v1.NodeInventory
-	(*Template)(nil),         // 8: vmline.v1.Template
-	(*StorageInventory)(nil), // 9: vmline.v1.StorageInventory
-	nil,                      // 10: vmline.v1.PlannedCall.ParamsEntry
-	(*VM)(nil),               // 11: vmline.v1.VM
-	(*Problem)(nil),          // 12: vmline.v1.Problem
-	(Status)(0),              // 13: vmline.v1.Status
+	(*PlanRequest)(nil),           // 0: vmline.v1.PlanRequest
+	(*PlanReply)(nil),             // 1: vmline.v1.PlanReply
+	(*PlannedStep)(nil),           // 2: vmline.v1.PlannedStep
+	(*PlannedCall)(nil),           // 3: vmline.v1.PlannedCall
+	(*InventoryRequest)(nil),      // 4: vmline.v1.InventoryRequest
+	(*InventoryReply)(nil),        // 5: vmline.v1.InventoryReply
+	(*ClusterInventory)(nil),      // 6: vmline.v1.ClusterInventory
+	(*NodeInventory)(nil),         // 7: vmline.v1.NodeInventory
+	(*Template)(nil),              // 8: vmline.v1.Template
+	(*StorageInventory)(nil),      // 9: vmline.v1.StorageInventory
+	(*AddressHistoryRequest)(nil), // 10: vmline.v1.AddressHistoryRequest
+	(*AddressHistoryReply)(nil),   // 11: vmline.v1.AddressHistoryReply
+	(*AddressHolding)(nil),        // 12: vmline.v1.AddressHolding
+	(*PoolsRequest)(nil),          // 13: vmline.v1.PoolsRequest
+	(*PoolsReply)(nil),            // 14: vmline.v1.PoolsReply
+	(*PoolUse)(nil),               // 15: vmline.v1.PoolUse
+	(*HeldAddress)(nil),           // 16: vmline.v1.HeldAddress
+	(*DnsDiffRequest)(nil),        // 17: vmline.v1.DnsDiffRequest
+	(*DnsDiffReply)(nil),          // 18: vmline.v1.DnsDiffReply
+	(*DnsDiff)(nil),               // 19: vmline.v1.DnsDiff
+	(*NameDiff)(nil),              // 20: vmline.v1.NameDiff
+	nil,                           // 21: vmline.v1.PlannedCall.ParamsEntry
+	(*VM)(nil),                    // 22: vmline.v1.VM
+	(*Problem)(nil),               // 23: vmline.v1.Problem
+	(Status)(0),                   // 24: vmline.v1.Status
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*Pool)(nil),                  // 26: vmline.v1.Pool
+	(*RRset)(nil),                 // 27: vmline.v1.RRset
 }
 var file_vmline_v1_question_proto_depIdxs = []int32{
-	11, // 0: vmline.v1.PlanRequest.vm:type_name -> vmline.v1.VM
+	22, // 0: vmline.v1.PlanRequest.vm:type_name -> vmline.v1.VM
 	2,  // 1: vmline.v1.PlanReply.steps:type_name -> vmline.v1.PlannedStep
-	12, // 2: vmline.v1.PlanReply.problem:type_name -> vmline.v1.Problem
-	13, // 3: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
+	23, // 2: vmline.v1.PlanReply.problem:type_name -> vmline.v1.Problem
+	24, // 3: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
 	3,  // 4: vmline.v1.PlannedStep.calls:type_name -> vmline.v1.PlannedCall
-	10, // 5: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
+	21, // 5: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
 	6,  // 6: vmline.v1.InventoryReply.clusters:type_name -> vmline.v1.ClusterInventory
 	7,  // 7: vmline.v1.ClusterInventory.nodes:type_name -> vmline.v1.NodeInventory
 	8,  // 8: vmline.v1.ClusterInventory.templates:type_name -> vmline.v1.Template
 	9,  // 9: vmline.v1.ClusterInventory.storages:type_name -> vmline.v1.StorageInventory
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 10: vmline.v1.AddressHistoryReply.holdings:type_name -> vmline.v1.AddressHolding
+	25, // 11: vmline.v1.AddressHolding.from:type_name -> google.protobuf.Timestamp
+	25, // 12: vmline.v1.AddressHolding.to:type_name -> google.protobuf.Timestamp
+	15, // 13: vmline.v1.PoolsReply.pools:type_name -> vmline.v1.PoolUse
+	16, // 14: vmline.v1.PoolsReply.held:type_name -> vmline.v1.HeldAddress
+	26, // 15: vmline.v1.PoolUse.pool:type_name -> vmline.v1.Pool
+	25, // 16: vmline.v1.HeldAddress.since:type_name -> google.protobuf.Timestamp
+	19, // 17: vmline.v1.DnsDiffReply.vms:type_name -> vmline.v1.DnsDiff
+	20, // 18: vmline.v1.DnsDiff.names:type_name -> vmline.v1.NameDiff
+	27, // 19: vmline.v1.NameDiff.wanted:type_name -> vmline.v1.RRset
+	27, // 20: vmline.v1.NameDiff.standing:type_name -> vmline.v1.RRset
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_question_proto_init() }
@@ -742,6 +1552,8 @@ func file_vmline_v1_question_proto_init() {
 	if File_vmline_v1_question_proto != nil {
 		return
 	}
+	file_vmline_v1_dns_proto_init()
+	file_vmline_v1_ipam_proto_init()
 	file_vmline_v1_vm_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -749,7 +1561,7 @@ func file_vmline_v1_question_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vmline_v1_question_proto_rawDesc), len(file_vmline_v1_question_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
