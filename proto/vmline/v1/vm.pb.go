@@ -623,8 +623,11 @@ type VM struct {
 	SystemDiskGb uint32 `protobuf:"varint,29,opt,name=system_disk_gb,json=systemDiskGb,proto3" json:"system_disk_gb,omitempty"`
 	// additional_disk_gb is the size of the additional disk in GB (GiB) as last seen; 0 for none.
 	AdditionalDiskGb uint32 `protobuf:"varint,30,opt,name=additional_disk_gb,json=additionalDiskGb,proto3" json:"additional_disk_gb,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// additional_disk_key is the configuration's key of the additional disk of an adopted machine. Empty
+	// elsewhere: a disk that we made is known by its serial number.
+	AdditionalDiskKey string `protobuf:"bytes,31,opt,name=additional_disk_key,json=additionalDiskKey,proto3" json:"additional_disk_key,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
@@ -865,6 +868,13 @@ func (x *VM) GetAdditionalDiskGb() uint32 {
 		return x.AdditionalDiskGb
 	}
 	return 0
+}
+
+func (x *VM) GetAdditionalDiskKey() string {
+	if x != nil {
+		return x.AdditionalDiskKey
+	}
+	return ""
 }
 
 // Operation is one command on one VM, from acceptance to its last status.
@@ -1730,7 +1740,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\x86\t\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xb6\t\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1764,7 +1774,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x06queued\x18\x1b \x01(\v2\x11.vmline.v1.QueuedR\x06queued\x12&\n" +
 	"\x05drift\x18\x1c \x03(\v2\x10.vmline.v1.DriftR\x05drift\x12$\n" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
-	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\"\x8a\v\n" +
+	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
+	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\x8a\v\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
