@@ -130,7 +130,7 @@ func (p *provisioner) plan(vm *vmlinev1.VM, found machine.Found, fresh bool) (pl
 		}
 		password = string(opened)
 	}
-	todo, err := plan.Make(found.Config, vm, password, fresh)
+	todo, err := plan.Make(found.Config, vm, plan.Options{Password: password, Fresh: fresh})
 	if err != nil { // a plan is pure: the same configuration would fail again
 		return plan.Plan{}, &bus.NeedsPerson{
 			Cause: fmt.Sprintf("VM %d cannot be configured: %v", vm.GetVmid(), err), Err: err,

@@ -1,34 +1,61 @@
 package plan
 
 import (
-	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, password string, fresh bool) error {
-	ci := vm.GetPackage().GetCloudInit()
-	for key, value := range map[string]string{
-		"ciuser":       ci.GetUser(),
-		"ipconfig0":    ipconfig(vm.GetAddresses()),
-		"nameserver":   strings.Join(nameservers(ci, vm.GetAddresses()), " "),
-		"searchdomain": ci.GetSearchDomain(),
-	} {
-		if value != "" {
+// cloudInit sets what the guest is told. What the package leaves out stays as the template has it,
+// unless the package before had set it.
+func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, o Options) error {
+	want, before := told(vm.GetPackage(), Staying(vm)), map[string]string{}
+	if o.Before != nil {
+		before = told(o.Before, vm.GetAddresses())
+	}
+	for key, value := range want {
+		switch have := d.cfg.Values[key]; {
+		case value != "":
 			d.want(key, value)
+		case have != "" && have == before[key], key == "ipconfig0" && leaves(vm, have):
+			d.drop = append(d.drop, key)
 		}
 	}
-	if password != "" && (fresh || !d.cfg.Has("cipassword")) {
-		d.set["cipassword"] = password
+	slices.Sort(d.drop)
+	if o.Password != "" && (o.Fresh || !d.cfg.Has("cipassword")) {
+		d.set["cipassword"] = o.Password
 	}
-	if keys := strings.Join(ci.GetSshKeys(), "\n"); keys != "" && decodeKeys(d.cfg.Values["sshkeys"]) != keys {
-		d.set["sshkeys"] = encodeKeys(keys)
-	}
+	d.keys(vm.GetPackage(), o.Before)
 	return d.cloudInitDrive(systemDisk)
 }
+
+// told are the settings of cloud-init that Proxmox shows as they were set.
+func told(pkg *vmlinev1.Package, addresses []*vmlinev1.Address) map[string]string {
+	ci := pkg.GetCloudInit()
+	return map[string]string{
+		"ciuser":       ci.GetUser(),
+		"ipconfig0":    ipconfig(addresses),
+		"nameserver":   strings.Join(nameservers(ci, addresses), " "),
+		"searchdomain": ci.GetSearchDomain(),
+	}
+}
+
+// keys sets the SSH keys, which Proxmox stores in an encoding of its own.
+func (d *draft) keys(pkg, before *vmlinev1.Package) {
+	have := decodeKeys(d.cfg.Values["sshkeys"])
+	switch keys := joinKeys(pkg); {
+	case keys == have:
+	case keys != "":
+		d.set["sshkeys"] = encodeKeys(keys)
+	case before != nil && have == joinKeys(before):
+		d.drop = append(d.drop, "sshkeys")
+	}
+}
+
+func joinKeys(pkg *vmlinev1.Package) string { return strings.Join(pkg.GetCloudInit().GetSshKeys(), "\n") }
 
 // cloudInitDrive adds the drive that carries all this to the guest, where the template has none.
 func (d *draft) cloudInitDrive(systemDisk string) error {
@@ -39,7 +66,7 @@ func (d *draft) cloudInitDrive(systemDisk string) error {
 	}
 	system, err := d.cfg.Disk(systemDisk)
 	if err != nil {
-		return fmt.Errorf("read the system disk: %w", err)
+		return err
 	}
 	anySlot := func(string) bool { return true } // it is never booted from
 	slot, ok := "ide2", d.free("ide2")           // where Proxmox's own documentation puts it
@@ -50,7 +77,7 @@ func (d *draft) cloudInitDrive(systemDisk string) error {
 		slot, ok = d.freeSlot(busOf(systemDisk), anySlot)
 	}
 	if !ok {
-		return &Impossible{"the machine has no free slot for a cloud-init drive, and its template has none"}
+		return &Impossible{Reason: "the machine has no free slot for a cloud-init drive, and its template has none", Next: "Give the template a cloud-init drive."}
 	}
 	d.set[slot] = system.Storage() + ":cloudinit"
 	return nil

@@ -35,53 +35,78 @@ func diskKeys() iter.Seq[string] {
 	}
 }
 
-func (d *draft) systemDisk(p *Plan, want *vmlinev1.Disk) error {
+func (d *draft) systemDisk(p *Plan, want *vmlinev1.Disk, parts Part) error {
 	drive, err := d.cfg.Disk(p.SystemDisk)
 	if err != nil {
-		return fmt.Errorf("read the system disk: %w", err)
-	}
-	if err := grow(p, p.SystemDisk, drive, want.GetSizeGb()); err != nil {
 		return err
 	}
-	d.limits(p.SystemDisk, drive, want)
-	return nil
-}
-
-func (d *draft) additionalDisk(p *Plan, want *vmlinev1.Disk) error {
-	if want.GetSizeGb() == 0 {
+	if parts.has(SystemLimits) {
+		d.limits(p.SystemDisk, drive, want)
+	}
+	if !parts.has(SystemSize) {
 		return nil
 	}
-	key, drive, err := d.findAdditional(p.SystemDisk)
+	return grow(p, p.SystemDisk, drive, want.GetSizeGb())
+}
+
+// additionalDisk makes the additional disk or changes the one that is there. One that the package no
+// longer speaks of stays as it is: a change of a package destroys no data.
+func (d *draft) additionalDisk(p *Plan, vm *vmlinev1.VM, parts Part) error {
+	key, drive, err := additional(d.cfg, vm)
 	if err != nil {
 		return err
 	}
-	if key != "" {
-		d.limits(key, drive, want)
-		return grow(p, key, drive, want.GetSizeGb())
+	p.AdditionalDisk = key
+	want := vm.GetPackage().GetAdditionalDisk()
+	switch {
+	case want.GetSizeGb() == 0:
+		return nil
+	case key == "" && parts.has(AdditionalDisk):
+		return d.makeDisk(p, want)
+	case key == "":
+		return nil
 	}
+	if parts.has(AdditionalLimits) {
+		d.limits(key, drive, want)
+	}
+	if !parts.has(AdditionalSize) {
+		return nil
+	}
+	return grow(p, key, drive, want.GetSizeGb())
+}
+
+// makeDisk has Proxmox make the disk with everything that the package says of it.
+func (d *draft) makeDisk(p *Plan, want *vmlinev1.Disk) error {
 	slot, ok := d.freeSlot(busOf(p.SystemDisk), d.notBootedFrom)
 	if !ok {
-		return &Impossible{fmt.Sprintf("the machine has no free %s slot for the additional disk", busOf(p.SystemDisk))}
+		return &Impossible{Reason: fmt.Sprintf("the machine has no free %s slot for it", busOf(p.SystemDisk)), Next: "Take a disk off the machine that it does not need."}
 	}
 	made := pve.Drive{Volume: fmt.Sprintf("%s:%d", want.GetStorage(), want.GetSizeGb())}
 	made.Options.Set("serial", additionalSerial)
 	setLimits(&made.Options, want)
-	d.set[slot] = made.String()
+	d.set[slot], p.AdditionalDisk = made.String(), slot
 	return nil
 }
 
-func (d *draft) findAdditional(systemDisk string) (string, pve.Drive, error) {
+// additional finds the additional disk: the one with our serial number, or the one that an adopted
+// machine had. The key is empty where there is none.
+func additional(cfg pve.VMConfig, vm *vmlinev1.VM) (string, pve.Drive, error) {
+	systemDisk := cfg.SystemDisk()
 	for key := range diskKeys() {
-		if key == systemDisk || !strings.Contains(d.cfg.Values[key], additionalSerial) {
+		if key == systemDisk || !strings.Contains(cfg.Values[key], additionalSerial) {
 			continue
 		}
-		drive, err := d.cfg.Disk(key)
+		drive, err := cfg.Disk(key)
 		if err != nil {
-			return "", pve.Drive{}, fmt.Errorf("read the additional disk: %w", err)
+			return "", pve.Drive{}, err
 		}
 		if serial, _ := drive.Options.Get("serial"); serial == additionalSerial {
 			return key, drive, nil
 		}
+	}
+	if key := vm.GetAdditionalDiskKey(); key != "" && key != systemDisk && cfg.Has(key) {
+		drive, err := cfg.Disk(key)
+		return key, drive, err
 	}
 	return "", pve.Drive{}, nil
 }
@@ -149,8 +174,25 @@ func grow(p *Plan, key string, drive pve.Drive, wantGB uint32) error {
 	case !known || have < want:
 		p.Grow[key] = int64(wantGB)
 	case have > want:
-		return &Impossible{fmt.Sprintf("the disk %s has %d GB and the package says %d GB; Proxmox cannot shrink a disk, so sell at least %d GB or use a smaller template",
-			key, (have+gib-1)/gib, wantGB, (have+gib-1)/gib)}
+		return &Impossible{
+			Reason: fmt.Sprintf("the disk %s has %d GB and the package says %d GB; Proxmox cannot shrink a disk", key, up(have), wantGB),
+			Next:   fmt.Sprintf("Sell at least %d GB, or use a smaller template.", up(have)),
+		}
 	}
 	return nil
+}
+
+// up is a size in full GB.
+func up(bytes int64) int64 { return (bytes + gib - 1) / gib }
+
+// Sizes returns the sizes of system disk and additional disk in full GB; 0 for none, or not known.
+func Sizes(cfg pve.VMConfig, vm *vmlinev1.VM) (system, additionalGB uint32) {
+	size := func(d pve.Drive, err error) uint32 {
+		if bytes, ok := d.Size(); err == nil && ok {
+			return uint32(up(bytes)) //nolint:gosec // G115: no storage has 4 billion GB
+		}
+		return 0
+	}
+	key, _, _ := additional(cfg, vm) // one that does not parse has no known size
+	return size(cfg.Disk(cfg.SystemDisk())), size(cfg.Disk(key))
 }

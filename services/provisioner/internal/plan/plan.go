@@ -1,10 +1,9 @@
 // Package plan works out what must change in a VM's Proxmox configuration so that it is what its
-// package says. It is pure: configuration and VM in, change out. An option that the package does
-// not speak of is never touched.
+// package says, whether that needs a stop, and what is impossible. It is pure: configuration and VM
+// in, change out. An option that the package does not speak of is never touched.
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,24 +19,56 @@ import (
 const gib = 1 << 30
 
 // Impossible is a package that this machine cannot become. Nothing was changed.
-type Impossible struct{ Reason string }
+type Impossible struct {
+	Reason string
+	// Next says what a person can do; empty where the reason says it.
+	Next string
+}
 
 func (e *Impossible) Error() string { return e.Reason }
 
+// Options say how much of the package is wanted.
+type Options struct {
+	// Parts of the configuration that may change; 0 means All.
+	Parts Part
+	// Password is the opened cloud-init password, empty for none. Proxmox never shows it again, so it
+	// is set only where the configuration has none or Fresh is true.
+	Password string
+	Fresh    bool
+	// MAC is what the first network card must have; empty keeps the one it has.
+	MAC string
+	// Before is the package that the machine was made from: what it set and the new one no longer
+	// says is taken away, if it is still as it was set. nil takes nothing away.
+	Before *vmlinev1.Package
+}
+
 // Plan is what is missing.
 type Plan struct {
-	// Change is one configuration call; there is none to make where it sets nothing.
+	// Change is one configuration call; there is none to make where it is empty.
 	Change pve.Change
 	// Grow are the disks that are too small, with their size in GB.
 	Grow map[string]int64
 	// SystemDisk is the configuration's key of the disk that the VM boots from, such as scsi0.
 	SystemDisk string
+	// AdditionalDisk is the key of the additional disk; empty while there is none.
+	AdditionalDisk string
+}
+
+// Empty says that the machine is as it is wanted.
+func (p Plan) Empty() bool { return p.unchanged() && len(p.Grow) == 0 }
+
+func (p Plan) unchanged() bool { return len(p.Change.Set) == 0 && len(p.Change.Delete) == 0 }
+
+// Keys are the names of the settings that the plan changes, sorted.
+func (p Plan) Keys() []string {
+	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(p.Change.Set)), p.Change.Delete...)))
 }
 
 // draft collects the changes against one configuration.
 type draft struct {
-	cfg pve.VMConfig
-	set map[string]string
+	cfg  pve.VMConfig
+	set  map[string]string
+	drop []string
 }
 
 func (d *draft) want(key, value string) {
@@ -46,36 +77,41 @@ func (d *draft) want(key, value string) {
 	}
 }
 
-// Make compares the configuration with the VM's package. password is the opened cloud-init
-// password, empty for none; it is set only where the configuration has none or fresh is true,
-// because Proxmox never shows it again.
-func Make(cfg pve.VMConfig, vm *vmlinev1.VM, password string, fresh bool) (Plan, error) {
+// Make compares the configuration with the VM's package.
+func Make(cfg pve.VMConfig, vm *vmlinev1.VM, o Options) (Plan, error) {
+	if o.Parts == 0 {
+		o.Parts = All
+	}
 	d := &draft{cfg: cfg, set: map[string]string{}}
 	p := Plan{Grow: map[string]int64{}, SystemDisk: cfg.SystemDisk()}
 	if p.SystemDisk == "" {
-		return Plan{}, &Impossible{"the machine has no disk to boot from; mend the template's boot order"}
+		return Plan{}, &Impossible{Reason: "the machine has no disk to boot from", Next: "Mend the boot order of the machine, or of its template."}
 	}
-	d.identity(vm)
-	d.compute(vm.GetPackage())
-	if err := d.systemDisk(&p, vm.GetPackage().GetSystemDisk()); err != nil {
+	d.tag()
+	if o.Parts.has(Compute) {
+		d.compute(vm.GetPackage())
+	}
+	if err := d.disks(&p, vm, o.Parts); err != nil {
 		return Plan{}, err
 	}
-	if err := d.additionalDisk(&p, vm.GetPackage().GetAdditionalDisk()); err != nil {
-		return Plan{}, err
+	if o.Parts.has(Network) {
+		if err := d.network(vm.GetPackage(), o.MAC); err != nil {
+			return Plan{}, err
+		}
 	}
-	if err := d.network(vm.GetPackage()); err != nil {
-		return Plan{}, err
+	if o.Parts.has(CloudInit) {
+		d.want("name", vm.GetPackage().GetName())
+		if err := d.cloudInit(p.SystemDisk, vm, o); err != nil {
+			return Plan{}, err
+		}
 	}
-	if err := d.cloudInit(p.SystemDisk, vm, password, fresh); err != nil {
-		return Plan{}, err
-	}
-	p.Change = pve.Change{Set: d.set, Digest: cfg.Digest}
+	p.Change = pve.Change{Set: d.set, Delete: d.drop, Digest: cfg.Digest}
 	return p, nil
 }
 
-// identity keeps name and tag; the mark in the description was set by the clone.
-func (d *draft) identity(vm *vmlinev1.VM) {
-	d.want("name", vm.GetPackage().GetName())
+// tag keeps our tag, whatever the parts: it is part of the proof that the machine is ours. The mark in
+// the description was set by the clone.
+func (d *draft) tag() {
 	if tags := d.cfg.Tags(); !slices.Contains(tags, machine.Tag) {
 		d.set["tags"] = strings.Join(append(tags, machine.Tag), ";")
 	}
@@ -113,59 +149,12 @@ func (d *draft) cpuType(model string) {
 	d.set["cpu"] = model + rest
 }
 
-// defaultModel is the card of a package that names none.
-const defaultModel = "virtio"
-
-// network sets bridge, VLAN, rate and firewall of net0 and keeps its MAC: without the MAC Proxmox
-// would give the card a new one.
-func (d *draft) network(pkg *vmlinev1.Package) error {
-	net := pkg.GetNetwork()
-	if net.GetBridge() == "" {
-		return nil
+func (d *draft) disks(p *Plan, vm *vmlinev1.VM, parts Part) error {
+	if err := d.systemDisk(p, vm.GetPackage().GetSystemDisk(), parts); err != nil {
+		return fmt.Errorf("system disk: %w", err)
 	}
-	nic := pve.NIC{Model: defaultModel}
-	if d.cfg.Has("net0") {
-		var err error
-		if nic, err = d.cfg.Net("net0"); err != nil {
-			return fmt.Errorf("read the network card: %w", err)
-		}
-	}
-	before := nic.String()
-	nic.Model = cmp.Or(net.GetModel(), defaultModel)
-	nic.Options = slices.Clone(nic.Options)
-	nic.Options.Set("bridge", net.GetBridge())
-	setOrDrop(&nic.Options, "tag", uintText(net.GetVlan()))
-	setOrDrop(&nic.Options, "rate", rateText(net.GetRateMbps()))
-	setOrDrop(&nic.Options, "firewall", map[bool]string{true: "1"}[pkg.GetFirewall().GetEnabled()])
-	if !d.cfg.Has("net0") || nic.String() != before {
-		d.set["net0"] = nic.String()
+	if err := d.additionalDisk(p, vm, parts); err != nil {
+		return fmt.Errorf("additional disk: %w", err)
 	}
 	return nil
 }
-
-// setOrDrop leaves an option out where there is no limit: 0 means none in a package, but not
-// everywhere on Proxmox.
-func setOrDrop(o *pve.Options, key, value string) {
-	if value == "" {
-		o.Delete(key)
-		return
-	}
-	o.Set(key, value)
-}
-
-func uintText(v uint32) string {
-	if v == 0 {
-		return ""
-	}
-	return strconv.FormatUint(uint64(v), 10)
-}
-
-func rateText(v float64) string {
-	if v <= 0 {
-		return ""
-	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
-}
-
-// Keys are the names of the settings that the plan changes, sorted.
-func (p Plan) Keys() []string { return slices.Sorted(maps.Keys(p.Change.Set)) }

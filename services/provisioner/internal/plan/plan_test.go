@@ -46,7 +46,7 @@ func order(change ...func(*vmlinev1.Package)) *vmlinev1.VM {
 
 func mustMake(t *testing.T, cfg pve.VMConfig, vm *vmlinev1.VM) Plan {
 	t.Helper()
-	p, err := Make(cfg, vm, "", false)
+	p, err := Make(cfg, vm, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestDiskSizes(t *testing.T) {
 		{name: "a size in MiB that is full GB", system: 2, cfg: set{"scsi0": "s:vm-100-disk-0,size=2048M"}},
 		{name: "a size in TiB", system: 1024, cfg: set{"scsi0": "s:vm-100-disk-0,size=1T"}},
 		{name: "no size in the configuration", system: 10, cfg: set{"scsi0": "s:vm-100-disk-0"}, want: map[string]int64{"scsi0": 10}},
-		{name: "shrink", system: 9, refused: "sell at least 10 GB"},
-		{name: "shrink by less than a GB", system: 2, cfg: set{"scsi0": "s:vm-100-disk-0,size=2252M"}, refused: "sell at least 3 GB"},
+		{name: "shrink", system: 9, refused: "Sell at least 10 GB"},
+		{name: "shrink by less than a GB", system: 2, cfg: set{"scsi0": "s:vm-100-disk-0,size=2252M"}, refused: "Sell at least 3 GB"},
 		{name: "additional disk grows", system: 10, additional: 60, cfg: with(",size=50G"), want: map[string]int64{grown: 60}},
 		{name: "both grow", system: 11, additional: 60, cfg: with(",size=50G"), want: map[string]int64{grown: 60, "scsi0": 11}},
 		{name: "additional disk would shrink", system: 10, additional: 40, cfg: with(",size=50G"), refused: grown + " has 50 GB"},
@@ -235,10 +235,10 @@ func TestDiskSizes(t *testing.T) {
 			got, err := Make(clone(tt.cfg), order(func(p *vmlinev1.Package) {
 				p.SystemDisk.SizeGb = tt.system
 				p.AdditionalDisk = &vmlinev1.Disk{Storage: "s", SizeGb: tt.additional}
-			}), "", false)
+			}), Options{})
 			var no *Impossible
 			if tt.refused != "" {
-				if !errors.As(err, &no) || !strings.Contains(no.Reason, tt.refused) {
+				if !errors.As(err, &no) || !strings.Contains(no.Reason+" "+no.Next, tt.refused) {
 					t.Fatalf("got %v, want a refusal with %q", err, tt.refused)
 				}
 				return
@@ -316,7 +316,7 @@ func TestPassword(t *testing.T) {
 		{"none ordered", "**********", "", true, set{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Make(clone(set{"cipassword": tt.there}), order(), tt.password, tt.fresh)
+			got, err := Make(clone(set{"cipassword": tt.there}), order(), Options{Password: tt.password, Fresh: tt.fresh})
 			if err != nil || !maps.Equal(got.Change.Set, tt.want) {
 				t.Fatalf("sets %q with %v, want %q", got.Change.Set, err, tt.want)
 			}
@@ -351,7 +351,7 @@ func TestWhatCannotBe(t *testing.T) {
 				if tt.pkg != nil {
 					tt.pkg(p)
 				}
-			}), "", false)
+			}), Options{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || len(got.Change.Set) > 0 {
 				t.Fatalf("got %q with %v, want an error with %q", got.Change.Set, err, tt.want)
 			}

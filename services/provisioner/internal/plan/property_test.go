@@ -24,7 +24,7 @@ var ourOptions = []string{
 func TestAPlanIsDoneOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg, vm := anyConfig(t), anyVM(t)
-		first, err := Make(cfg, vm, rapid.SampledFrom([]string{"", "secret"}).Draw(t, "password"), rapid.Bool().Draw(t, "fresh"))
+		first, err := Make(cfg, vm, Options{Password: rapid.SampledFrom([]string{"", "secret"}).Draw(t, "password"), Fresh: rapid.Bool().Draw(t, "fresh")})
 		var no *Impossible
 		if errors.As(err, &no) {
 			t.Skip(no.Reason)
@@ -43,7 +43,7 @@ func checkDone(t failer, cfg pve.VMConfig, vm *vmlinev1.VM, first Plan) {
 	if err != nil {
 		t.Fatalf("Proxmox would not do it: %v", err)
 	}
-	again, err := Make(after, vm, "", false)
+	again, err := Make(after, vm, Options{})
 	if err != nil || len(again.Change.Set) > 0 || len(again.Grow) > 0 {
 		t.Fatalf("a second plan sets %q and grows %v (%v) after the first set %q and grew %v on %q",
 			again.Change.Set, again.Grow, err, first.Change.Set, first.Grow, cfg.Values)
@@ -172,7 +172,7 @@ func FuzzConfig(f *testing.F) {
 			p.AdditionalDisk = &vmlinev1.Disk{Storage: "new", SizeGb: 1}
 			p.CloudInit.SshKeys = []string{"ssh-rsa A+/="}
 		})
-		first, err := Make(cfg, vm, "", true)
+		first, err := Make(cfg, vm, Options{Fresh: true})
 		if err != nil {
 			return // refused in words, which the tables look at
 		}
