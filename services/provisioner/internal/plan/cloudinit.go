@@ -55,7 +55,9 @@ func (d *draft) keys(pkg, before *vmlinev1.Package) {
 	}
 }
 
-func joinKeys(pkg *vmlinev1.Package) string { return strings.Join(pkg.GetCloudInit().GetSshKeys(), "\n") }
+func joinKeys(pkg *vmlinev1.Package) string {
+	return strings.Join(pkg.GetCloudInit().GetSshKeys(), "\n")
+}
 
 // cloudInitDrive adds the drive that carries all this to the guest, where the template has none.
 func (d *draft) cloudInitDrive(systemDisk string) error {
