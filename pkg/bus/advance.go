@@ -17,8 +17,11 @@ func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err err
 	var (
 		person  *NeedsPerson
 		waiting *Waiting
+		refused *Refused
 	)
 	switch {
+	case errors.As(err, &refused):
+		b.refuse(vm, step, refused)
 	case errors.As(err, &person):
 		b.park(vm, step, person)
 	case errors.As(err, &waiting):
@@ -53,6 +56,18 @@ func (b *Bus) park(vm *vmlinev1.VM, step chain.Step, p *NeedsPerson) {
 	vm.Event, vm.Retry = vmlinev1.Event_EVENT_PARKED, nil
 	vm.Operation.State = vmlinev1.Operation_STATE_PARKED
 	vm.Problem = &vmlinev1.Problem{Step: step.To, Cause: plain(p.Cause), Kept: plain(p.Kept), Next: plain(p.Next), Since: timestamppb.New(b.now())}
+}
+
+// refuse ends the operation and has the VM be what it was before.
+func (b *Bus) refuse(vm *vmlinev1.VM, step chain.Step, r *Refused) {
+	op, now := vm.GetOperation(), timestamppb.New(b.now())
+	op.State, op.FinishedAt = vmlinev1.Operation_STATE_REFUSED, now
+	op.Problem = &vmlinev1.Problem{Step: step.To, Cause: plain(r.Cause), Kept: "Nothing was changed.", Next: plain(r.Next), Since: now}
+	vm.Event, vm.Retry, vm.Problem, vm.Task, vm.Carried = vmlinev1.Event_EVENT_REFUSED, nil, nil, nil, nil
+	if was := op.GetBefore(); was != nil {
+		vm.Status, vm.WantedPower = was.GetStatus(), was.GetWantedPower()
+		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
+	}
 }
 
 // fail plans the next attempt, or asks a person when the step has failed for too long.

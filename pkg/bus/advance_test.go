@@ -147,6 +147,37 @@ func TestReachingAStatusForgetsTheTrouble(t *testing.T) {
 	}
 }
 
+func TestARefusedOperationLeavesTheVMAsItWas(t *testing.T) {
+	b, _ := still(RetryPolicy{})
+	was := &vmlinev1.VM{
+		Ref: "a-1", Status: vmlinev1.Status_STATUS_READY, Package: &vmlinev1.Package{Cores: 2}, PackageDigest: []byte("two"),
+		WantedPower: vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED,
+	}
+	vm := chain.Begin(was, &vmlinev1.Command{
+		Id: "op", Ref: "a-1", Kind: vmlinev1.Operation_KIND_CHANGE_PACKAGE, Package: &vmlinev1.Package{Cores: 4}, PackageDigest: []byte("four"),
+	}, time.Unix(0, 0), nil)
+	if vm.GetPackage().GetCores() != 4 {
+		t.Fatalf("the operation begins as %v", vm)
+	}
+	step, _ := chain.Next(vm)
+	vm.Task, vm.Carried = &vmlinev1.Task{Upid: "UPID:1"}, []vmlinev1.Status{vmlinev1.Status_STATUS_SET_NETWORK}
+	b.advance(vm, step, Done, fmt.Errorf("plan: %w", &Refused{Cause: "the disk cannot shrink", Next: "Keep its size."}))
+	op := vm.GetOperation()
+	if op.GetState() != vmlinev1.Operation_STATE_REFUSED || op.GetFinishedAt() == nil || vm.GetEvent() != vmlinev1.Event_EVENT_REFUSED {
+		t.Errorf("the operation ended as %v", vm)
+	}
+	if p := op.GetProblem(); p.GetCause() != "the disk cannot shrink" || p.GetNext() != "Keep its size." || p.GetKept() == "" {
+		t.Errorf("a person reads %v", p)
+	}
+	if vm.GetStatus() != was.GetStatus() || vm.GetPackage().GetCores() != 2 || string(vm.GetPackageDigest()) != "two" ||
+		vm.GetWantedPower() != was.GetWantedPower() || vm.GetTask() != nil || vm.GetCarried() != nil || vm.GetProblem() != nil {
+		t.Errorf("the VM is now %v", vm)
+	}
+	if _, acts := chain.Acts(vm); acts {
+		t.Error("somebody acts on a refused operation")
+	}
+}
+
 func TestATaskOfALaterStepStays(t *testing.T) {
 	for task, stays := range map[vmlinev1.Status]bool{
 		vmlinev1.Status_STATUS_UNSPECIFIED: false, vmlinev1.Status_STATUS_SET_IP: false, vmlinev1.Status_STATUS_CLONE: true,

@@ -28,7 +28,7 @@ func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
 	if err != nil {
 		return fmt.Errorf("encode command %s: %w", cmd.GetId(), errors.Join(ErrUnstorable, err))
 	}
-	msg := nats.NewMsg("cmd.lifecycle." + route.Verb + "." + cmd.GetRef())
+	msg := nats.NewMsg("cmd.lifecycle." + route.Verb() + "." + cmd.GetRef())
 	msg.Data = data
 	msg.Header.Set(jetstream.MsgIDHeader, cmd.GetId())
 	inject(ctx, msg.Header)

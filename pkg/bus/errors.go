@@ -39,6 +39,17 @@ func (e *NeedsPerson) Error() string { return fmt.Sprintf("%s. %s %s", e.Cause, 
 // Unwrap returns the error behind it.
 func (e *NeedsPerson) Unwrap() error { return e.Err }
 
+// Refused is an error of a step that found its operation impossible before it changed anything. The
+// operation ends, and the VM is what it was before.
+type Refused struct {
+	// Cause in the words of whoever refused.
+	Cause string
+	// Next says what the sender can do.
+	Next string
+}
+
+func (e *Refused) Error() string { return fmt.Sprintf("%s. Nothing was changed. %s", e.Cause, e.Next) }
+
 // RetryAfter is a transient error that says itself when the next attempt is to come, for example
 // because a lock is known to be held. A span shorter than the policy's first delay becomes that.
 type RetryAfter struct {

@@ -86,13 +86,8 @@ func apply(t testing.TB, b *Bus) *Bus {
 // admitted is the first state of an operation, as admission writes it.
 func admitted(ref string, kind vmlinev1.Operation_Kind) *vmlinev1.VM {
 	route, _ := chain.RouteOf(kind)
-	return &vmlinev1.VM{
-		Ref: ref, Status: route.Statuses[0], Event: vmlinev1.Event_EVENT_ADMITTED,
-		Operation: &vmlinev1.Operation{
-			Id: "op-" + ref, Kind: kind, State: vmlinev1.Operation_STATE_RUNNING, Route: route.Statuses,
-			Reached: []*vmlinev1.Reached{{Status: route.Statuses[0]}},
-		},
-	}
+	before := &vmlinev1.VM{Ref: ref, Status: route.From[0]}
+	return chain.Begin(before, &vmlinev1.Command{Id: "op-" + ref, Ref: ref, Kind: kind}, time.Unix(0, 0), func() string { return "uid-" + ref })
 }
 
 // begin writes the first state of a new VM.
@@ -144,23 +139,23 @@ func checkLog(t testing.TB, b *Bus, ref string, kind vmlinev1.Operation_Kind) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	route, _ := chain.RouteOf(kind)
+	route := admitted(ref, kind).GetOperation().GetRoute()
 	var reached []vmlinev1.Status
 	for _, e := range entries {
 		if ev := e.VM.GetEvent(); ev == vmlinev1.Event_EVENT_ADMITTED || ev == vmlinev1.Event_EVENT_REACHED {
 			reached = append(reached, e.VM.GetStatus())
 		}
 	}
-	if len(reached) != len(route.Statuses) {
-		t.Fatalf("%s reached %v, want %v", ref, reached, route.Statuses)
+	if len(reached) != len(route) {
+		t.Fatalf("%s reached %v, want %v", ref, reached, route)
 	}
 	for i := range reached {
-		if reached[i] != route.Statuses[i] {
-			t.Fatalf("%s reached %v, want %v", ref, reached, route.Statuses)
+		if reached[i] != route[i] {
+			t.Fatalf("%s reached %v, want %v", ref, reached, route)
 		}
 	}
 	last := entries[len(entries)-1].VM
-	if !ended(last) || last.GetRetry() != nil || last.GetProblem() != nil || len(last.GetOperation().GetReached()) != len(route.Statuses) {
+	if !ended(last) || last.GetRetry() != nil || last.GetProblem() != nil || len(last.GetOperation().GetReached()) != len(route) {
 		t.Fatalf("%s ended as %v", ref, last)
 	}
 }
@@ -176,7 +171,7 @@ func stepsWith(owner chain.Service, f StepFunc) map[vmlinev1.Status]StepFunc {
 
 func noWork(context.Context, *Trigger) (Outcome, error) { return Done, nil }
 
-var owners = []chain.Service{chain.IPAM, chain.Provisioner, chain.Lifecycle}
+var owners = chain.Services
 
 // process is one process of every service that owns steps.
 type process struct {

@@ -110,9 +110,10 @@ var Consumers = []Consumer{
 	stepConsumer(chain.IPAM),
 	stepConsumer(chain.Provisioner),
 	stepConsumer(chain.Lifecycle),
+	stepConsumer(chain.DNS),
 	{
 		Stream:   StreamVM,
-		Config:   newest(durable("dns", "vm.*", 1000)),
+		Config:   newest(durable("dns-follow", "vm.*", 1000)),
 		Contract: "after the records of the VM's newest state are on the DNS server",
 	},
 	{
@@ -123,7 +124,7 @@ var Consumers = []Consumer{
 	tickConsumer(chain.IPAM),
 	tickConsumer(chain.Provisioner),
 	tickConsumer(chain.Lifecycle),
-	tickConsumer("dns"),
+	tickConsumer(chain.DNS),
 }
 
 // maxHistory is how many writes of one key a bucket remembers at most. A write that gives and one that

@@ -183,8 +183,8 @@ func (b *Bus) encode(ctx context.Context, vm *vmlinev1.VM) (*nats.Msg, error) {
 	msg.Data = data
 	msg.Header.Set(HeaderWrite, b.newID())
 	msg.Header.Set(HeaderStatus, chain.Name(vm.GetStatus()))
-	if step, ok := chain.Next(vm); ok {
-		msg.Header.Set(HeaderOwner, string(step.Owner))
+	if owner, ok := chain.Acts(vm); ok {
+		msg.Header.Set(HeaderOwner, string(owner))
 	}
 	inject(ctx, msg.Header)
 	return msg, nil

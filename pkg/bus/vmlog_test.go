@@ -278,8 +278,8 @@ func TestEach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := info.CachedInfo().State.Consumers; n != 4 {
-		t.Errorf("%d consumers are left, want the 4 of the topology", n)
+	if n := info.CachedInfo().State.Consumers; n != 5 {
+		t.Errorf("%d consumers are left, want the 5 of the topology", n)
 	}
 }
 

@@ -64,6 +64,8 @@ type Worker struct {
 	bus   *Bus
 	owner chain.Service
 	steps map[vmlinev1.Status]StepFunc
+	// queued begins a VM's queued command; only lifecycle has it.
+	queued func(context.Context, Entry) error
 
 	mu sync.Mutex
 	// busy has the triggers that this process works on, so that a second message for the same
@@ -89,6 +91,9 @@ func (b *Bus) NewWorker(owner chain.Service, steps map[vmlinev1.Status]StepFunc)
 	}
 	return &Worker{bus: b, owner: owner, steps: steps, busy: map[trigger]bool{}}, nil
 }
+
+// Queued has begin called with each VM whose queued command is due.
+func (w *Worker) Queued(begin func(context.Context, Entry) error) { w.queued = begin }
 
 // Run consumes the owner's triggers until ctx ends.
 func (w *Worker) Run(ctx context.Context) error {
@@ -157,6 +162,9 @@ func (w *Worker) handle(ctx context.Context, msg jetstream.Msg) verdict {
 // work runs the step that the entry asks for and stores its result. An error means that nothing
 // could be stored.
 func (w *Worker) work(ctx context.Context, e Entry) error {
+	if w.queued != nil && chain.QueueDue(e.VM) {
+		return w.queued(ctx, e)
+	}
 	step, ok := chain.Next(e.VM)
 	if !ok || step.Owner != w.owner {
 		return nil

@@ -41,7 +41,10 @@ func TestNewWorkerWantsExactlyItsSteps(t *testing.T) {
 func TestChainOfEveryRoute(t *testing.T) {
 	t.Parallel()
 	for _, route := range chain.Routes() {
-		t.Run(route.Verb, func(t *testing.T) {
+		if route.Dynamic != nil && route.Step == chain.Same {
+			continue // its way is the rest of another's
+		}
+		t.Run(route.Verb(), func(t *testing.T) {
 			t.Parallel()
 			b := open(t, Options{Retry: quick})
 			runWorkers(t, b, noWork)

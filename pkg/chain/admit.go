@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -15,11 +18,15 @@ type Verdict int
 const (
 	// Refused means that the command is not allowed now. Nothing is changed.
 	Refused Verdict = iota
-	// Admitted means that the command's route starts.
+	// Admitted means that the command's operation begins.
 	Admitted
 	// Joined means that what the command asks for is already so or already under way.
 	Joined
+	// Queued means that the command's operation begins once the present one has ended.
+	Queued
 )
+
+func (v Verdict) String() string { return [...]string{"refused", "accepted", "joined", "queued"}[v] }
 
 // Decision is a verdict and, for a refusal, its reason in a person's words.
 type Decision struct {
@@ -31,70 +38,215 @@ type Decision struct {
 	Next string
 }
 
-// Admit decides whether a command may start now. vm is the VM's newest state, nil for a ref that
-// was never used. It is a pure function of its arguments:
-//
-//	operation of the VM      same kind, same package   same kind, other package   may interrupt   other
-//	running                  joined                    refused                    admitted        refused
-//	parked                   admitted again            admitted again             admitted        refused
-//	ended in a From status   admitted                  admitted                   admitted        refused
-//	ended where it leads     joined                    refused                    -               -
-func Admit(vm *vmlinev1.VM, kind vmlinev1.Operation_Kind, packageDigest []byte) Decision {
-	route, ok := RouteOf(kind)
-	if !ok {
-		return Decision{Reason: fmt.Sprintf("there is no operation of kind %s", KindName(kind)), Next: "Use create or terminate."}
-	}
+// Order returns which command a wanted package is: a create while there is no machine that was ever
+// ready, else a change of the package.
+func Order(vm *vmlinev1.VM) vmlinev1.Operation_Kind {
 	op := vm.GetOperation()
-	same := op.GetKind() == kind && (kind != vmlinev1.Operation_KIND_CREATE || bytes.Equal(vm.GetPackageDigest(), packageDigest))
-	switch op.GetState() {
+	made := op.GetState() == vmlinev1.Operation_STATE_SUCCEEDED || Goal(op) != vmlinev1.Operation_KIND_CREATE
+	if slices.Contains(nothing, vm.GetStatus()) || !made {
+		return vmlinev1.Operation_KIND_CREATE
+	}
+	return vmlinev1.Operation_KIND_CHANGE_PACKAGE
+}
+
+// Admit decides whether a command may begin now. vm is the VM's newest state, nil for a ref that was
+// never used. It is a pure function of its arguments:
+//
+//	operation of the VM   same goal, same wishes   may interrupt   may queue   may replace parked   other
+//	running               joined                   admitted        queued      -                    refused
+//	parked                admitted again           admitted        queued      admitted             refused
+//	ended                 by the VM's status: joined where the command leads, admitted in its From, else refused
+//
+// A destroy task in flight is never interrupted: what would interrupt it is queued. Locks of Proxmox do
+// not count: the steps wait for them.
+func Admit(vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
+	route, ok := RouteOf(cmd.GetKind())
+	if !ok {
+		return Decision{Reason: fmt.Sprintf("there is no operation of kind %s", KindName(cmd.GetKind())), Next: "Use one of: " + verbs() + "."}
+	}
+	for _, p := range route.Needs {
+		if !p.given(cmd.GetParams()) {
+			return Decision{Reason: fmt.Sprintf("%s needs the parameter %s", route.Verb(), p), Next: "Give it, then send the command again."}
+		}
+	}
+	d := admissible(route, vm, cmd)
+	if d.Verdict == Admitted {
+		if _, err := route.wayOf(vm, cmd); err != nil {
+			d = Decision{Reason: err.Error()}
+		}
+	}
+	if d.Verdict == Refused && d.Next == "" {
+		d.Next = nextFor(vm)
+	}
+	return d
+}
+
+// admissible decides by the VM's state alone. Where it leaves Next empty, the possible commands are what is next.
+func admissible(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
+	var d Decision
+	switch vm.GetOperation().GetState() {
 	case vmlinev1.Operation_STATE_RUNNING:
-		return admitOverRunning(route, op, vm.GetStatus(), same)
+		d = overRunning(route, vm, cmd)
 	case vmlinev1.Operation_STATE_PARKED:
-		if op.GetKind() == kind || slices.Contains(route.Interrupts, op.GetKind()) {
-			return Decision{Verdict: Admitted}
-		}
-		return Decision{
-			Reason: fmt.Sprintf("operation %s (%s) waits for a person after %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus())),
-			Next:   "Repeat that operation once its cause is mended, then send this command again.",
-		}
+		d = overParked(route, vm)
 	default:
-		return admitAtRest(route, vm, same)
+		d = atRest(route, vm, cmd)
 	}
+	if d.Verdict == Admitted && route.Power == Stopped && vm.GetRemoteStatus() == running {
+		return Decision{Reason: fmt.Sprintf("%s needs the machine stopped (**), and it runs", route.Verb()), Next: "Stop it first, then send the command again."}
+	}
+	return d
 }
 
-func admitOverRunning(route Route, op *vmlinev1.Operation, status vmlinev1.Status, same bool) Decision {
+func overRunning(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
+	op := vm.GetOperation()
+	destroying := vm.GetTask().GetPurpose() == PurposeDestroy
+	mayInterrupt := slices.Contains(route.Interrupts, Goal(op))
 	switch {
-	case same:
+	case Goal(op) == route.Kind && sameWishes(route, vm, cmd):
 		return Decision{Verdict: Joined, Operation: op}
-	case slices.Contains(route.Interrupts, op.GetKind()):
+	case mayInterrupt && !destroying:
 		return Decision{Verdict: Admitted}
-	default:
-		return Decision{
-			Reason: fmt.Sprintf("operation %s (%s) is in progress, last step %s", op.GetId(), KindName(op.GetKind()), Name(status)),
-			Next:   "Wait until it has ended, then send the command again.",
-		}
+	case route.Queues && Goal(op) != vmlinev1.Operation_KIND_TERMINATE && Goal(op) != route.Kind:
+		return Decision{Verdict: Queued}
+	}
+	reason := fmt.Sprintf("operation %s (%s) is in progress, last step %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus()))
+	if step, ok := Next(vm); ok {
+		reason += ", now on its way to " + Name(step.To)
+	}
+	return Decision{Reason: reason, Next: "Wait until it has ended, then send the command again."}
+}
+
+func overParked(route Route, vm *vmlinev1.VM) Decision {
+	op := vm.GetOperation()
+	goal := Goal(op)
+	here := len(route.From) == 0 || slices.Contains(route.From, vm.GetStatus())
+	switch {
+	case goal == route.Kind,
+		route.Parked && here && (goal != vmlinev1.Operation_KIND_TERMINATE || route.Kind == vmlinev1.Operation_KIND_RETRY || route.Kind == vmlinev1.Operation_KIND_RESET_STATUS),
+		route.Building && here && builds(goal) && vm.GetStatus() != vmlinev1.Status_STATUS_READY:
+		return Decision{Verdict: Admitted}
+	case route.Queues && goal != vmlinev1.Operation_KIND_TERMINATE:
+		return Decision{Verdict: Queued}
+	}
+	return Decision{
+		Reason: fmt.Sprintf("operation %s (%s) waits for a person after %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus())),
 	}
 }
 
-func admitAtRest(route Route, vm *vmlinev1.VM, same bool) Decision {
+// builds says that an operation of this goal goes along the chain.
+func builds(goal vmlinev1.Operation_Kind) bool {
+	return slices.Contains([]vmlinev1.Operation_Kind{
+		vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_REDEPLOY, vmlinev1.Operation_KIND_REINSTALL,
+	}, goal)
+}
+
+// leadsTo is where a command whose work is done already would end.
+var leadsTo = map[vmlinev1.Operation_Kind]vmlinev1.Status{
+	vmlinev1.Operation_KIND_CREATE:         vmlinev1.Status_STATUS_READY,
+	vmlinev1.Operation_KIND_CHANGE_PACKAGE: vmlinev1.Status_STATUS_READY,
+	vmlinev1.Operation_KIND_SUSPEND:        vmlinev1.Status_STATUS_SUSPENDED,
+	vmlinev1.Operation_KIND_UNSUSPEND:      vmlinev1.Status_STATUS_READY,
+	vmlinev1.Operation_KIND_TERMINATE:      vmlinev1.Status_STATUS_TERMINATED,
+	vmlinev1.Operation_KIND_REMOVE:         vmlinev1.Status_STATUS_REMOVED,
+}
+
+func atRest(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	status := vm.GetStatus()
-	end := route.Statuses[len(route.Statuses)-1]
+	end, has := leadsTo[route.Kind]
 	switch {
-	case status == end && same:
+	case has && status == end && vm != nil && sameWishes(route, vm, cmd):
 		return Decision{Verdict: Joined, Operation: vm.GetOperation()}
 	case slices.Contains(route.From, status):
 		return Decision{Verdict: Admitted}
-	case status == vmlinev1.Status_STATUS_UNSPECIFIED:
+	case status == NoVM:
 		return Decision{Reason: "there is no such VM", Next: "Order it first."}
-	case status == end:
-		return Decision{
-			Reason: "the VM exists with another package, and this version cannot change a package",
-			Next:   "Order the package that it has, or terminate the VM first.",
+	case route.Kind == vmlinev1.Operation_KIND_CREATE && status == end:
+		return Decision{Reason: "the VM exists with another package", Next: "Send its change as change_package, or terminate the VM first."}
+	}
+	return Decision{Reason: fmt.Sprintf("%s is not allowed in status %s", route.Verb(), Name(status))}
+}
+
+// sameWishes says whether a command asks for what the VM's operation, or its package, is already.
+func sameWishes(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) bool {
+	if route.Package && !bytes.Equal(vm.GetPackageDigest(), cmd.GetPackageDigest()) {
+		return false
+	}
+	if len(route.Needs) == 0 && len(route.Takes) == 0 {
+		return true
+	}
+	given := cmd.GetParams()
+	if given == nil {
+		given = &vmlinev1.Params{}
+	}
+	have := vm.GetOperation().GetParams()
+	if have == nil {
+		have = &vmlinev1.Params{}
+	}
+	// A reason or a time-out makes no other wish, and the same text sealed twice differs.
+	return plainWish(given) == plainWish(have) && bytes.Equal(given.GetSealedPassword(), have.GetSealedPassword())
+}
+
+func plainWish(p *vmlinev1.Params) string {
+	p = proto.CloneOf(p)
+	p.Reason, p.TimeoutSeconds, p.SealedPassword = "", 0, nil
+	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// QueueDue says that the VM's queued command is to be admitted now.
+func QueueDue(vm *vmlinev1.VM) bool {
+	queued := vm.GetQueued()
+	return queued != nil && Admit(vm, Unqueued(vm)).Verdict != Queued
+}
+
+// Unqueued is the command that stands in the VM's queue.
+func Unqueued(vm *vmlinev1.VM) *vmlinev1.Command {
+	q := vm.GetQueued()
+	return &vmlinev1.Command{
+		Id: q.GetId(), Ref: vm.GetRef(), Kind: q.GetKind(), After: vm.GetOperation().GetId(),
+		CreatedAt: q.GetCreatedAt(), RequestedBy: q.GetRequestedBy(), Params: &vmlinev1.Params{Reason: q.GetReason()},
+	}
+}
+
+// Possible returns the commands that would be accepted now, or queued, in the order of the table. What
+// depends on their parameters is not judged.
+func Possible(vm *vmlinev1.VM) []vmlinev1.Operation_Kind {
+	var kinds []vmlinev1.Operation_Kind
+	for _, r := range routes {
+		cmd := &vmlinev1.Command{Ref: vm.GetRef(), Kind: r.Kind}
+		d := admissible(r, vm, cmd)
+		if d.Verdict == Admitted && len(r.Needs) == 0 {
+			if _, err := r.wayOf(vm, cmd); err != nil {
+				continue
+			}
 		}
-	default:
-		return Decision{
-			Reason: fmt.Sprintf("%s is not allowed in status %s", route.Verb, Name(status)),
-			Next:   "Look at the VM's status first.",
+		if d.Verdict == Admitted || d.Verdict == Queued {
+			kinds = append(kinds, r.Kind)
 		}
 	}
+	return kinds
+}
+
+// nextFor tells a person which commands there are.
+func nextFor(vm *vmlinev1.VM) string {
+	var list []string
+	for _, kind := range Possible(vm) {
+		list = append(list, routeOf[kind].Verb())
+	}
+	if len(list) == 0 {
+		return "Look at the VM's status first."
+	}
+	return "Possible now: " + strings.Join(list, ", ") + "."
+}
+
+func verbs() string {
+	var list []string
+	for _, r := range routes {
+		list = append(list, r.Verb())
+	}
+	return strings.Join(list, ", ")
 }

@@ -1,16 +1,17 @@
-// Package chain is the one table that says which statuses a VM passes, who does the step that
-// leads to each, and which command may start when. Consumers, admission and the diagram in the
-// README are made from it.
+// Package chain is the one table that says which commands there are, which statuses each of them takes
+// a VM through, who does the step that leads to each status, and which command may begin when.
+// Consumers, admission, the buttons of WHMCS and CLI, and the diagram in the README are made from it.
 package chain
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// Service names a program that owns steps.
+// Service is a program that owns steps.
 type Service string
 
 // The services that own steps.
@@ -18,16 +19,20 @@ const (
 	IPAM        Service = "ipam"
 	Provisioner Service = "provisioner"
 	Lifecycle   Service = "lifecycle"
+	DNS         Service = "dns"
 )
 
-// Power is the power state that a step needs to find.
+// Services are all of them.
+var Services = []Service{IPAM, Provisioner, Lifecycle, DNS}
+
+// Power is the power state that a step or a command needs to find.
 type Power int
 
-// The preconditions of a step. The seed marks them with * and **.
+// The preconditions. The seed marks them with * and **.
 const (
-	// AnyPower lets the step run whether the VM runs or not (*).
+	// AnyPower: the machine may run or not (*).
 	AnyPower Power = iota
-	// Stopped lets the step run only while the VM is stopped (**).
+	// Stopped: only while the machine is stopped (**).
 	Stopped
 )
 
@@ -43,20 +48,6 @@ type Step struct {
 	Deadline time.Duration
 }
 
-// Route is the way of one kind of operation.
-type Route struct {
-	Kind vmlinev1.Operation_Kind
-	// Statuses are passed in this order. The first one is published by admission.
-	Statuses []vmlinev1.Status
-	// From are the statuses in which the route may start while no operation is running.
-	// STATUS_UNSPECIFIED stands for a ref that has no VM.
-	From []vmlinev1.Status
-	// Interrupts are the kinds of a running operation that this one may end before its time.
-	Interrupts []vmlinev1.Operation_Kind
-	// Verb is the command's name on the bus and in the CLI.
-	Verb string
-}
-
 const (
 	quick = time.Minute
 	// slow is for steps that wait for a task of Proxmox; a worker that is alive holds its trigger
@@ -66,61 +57,32 @@ const (
 
 // steps has one row for every status that a step leads to.
 var steps = []Step{
-	{To: vmlinev1.Status_STATUS_SET_IP, Owner: IPAM, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_CLONE, Owner: Provisioner, Power: AnyPower, Deadline: slow},
-	{To: vmlinev1.Status_STATUS_MIGRATED, Owner: Provisioner, Power: Stopped, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_SET_IP, Owner: IPAM, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_CLONE, Owner: Provisioner, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_MIGRATED, Owner: Provisioner, Deadline: slow},
 	{To: vmlinev1.Status_STATUS_SET_CPU_RAM, Owner: Provisioner, Power: Stopped, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK, Owner: Provisioner, Power: AnyPower, Deadline: slow},
-	{To: vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_NETWORK, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_SET_FIREWALL, Owner: Provisioner, Power: AnyPower, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK, Owner: Provisioner, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_NETWORK, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_SET_FIREWALL, Owner: Provisioner, Deadline: quick},
 	{To: vmlinev1.Status_STATUS_SET_CLOUDINIT, Owner: Provisioner, Power: Stopped, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_STARTING, Owner: Lifecycle, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_READY, Owner: Lifecycle, Power: AnyPower, Deadline: slow},
-	{To: vmlinev1.Status_STATUS_REMOVED, Owner: Lifecycle, Power: AnyPower, Deadline: slow},
-	{To: vmlinev1.Status_STATUS_VMID_RELEASED, Owner: Provisioner, Power: AnyPower, Deadline: quick},
-	{To: vmlinev1.Status_STATUS_TERMINATED, Owner: IPAM, Power: AnyPower, Deadline: quick},
-}
-
-// routes has one row for every kind of operation.
-var routes = []Route{
-	{
-		Kind: vmlinev1.Operation_KIND_CREATE,
-		Verb: "create",
-		Statuses: []vmlinev1.Status{
-			vmlinev1.Status_STATUS_CREATION,
-			vmlinev1.Status_STATUS_SET_IP,
-			vmlinev1.Status_STATUS_CLONE,
-			vmlinev1.Status_STATUS_MIGRATED,
-			vmlinev1.Status_STATUS_SET_CPU_RAM,
-			vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE,
-			vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH,
-			vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK,
-			vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE,
-			vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH,
-			vmlinev1.Status_STATUS_SET_NETWORK,
-			vmlinev1.Status_STATUS_SET_FIREWALL,
-			vmlinev1.Status_STATUS_SET_CLOUDINIT,
-			vmlinev1.Status_STATUS_STARTING,
-			vmlinev1.Status_STATUS_READY,
-		},
-		From: []vmlinev1.Status{vmlinev1.Status_STATUS_UNSPECIFIED, vmlinev1.Status_STATUS_TERMINATED},
-	},
-	{
-		Kind: vmlinev1.Operation_KIND_TERMINATE,
-		Verb: "terminate",
-		Statuses: []vmlinev1.Status{
-			vmlinev1.Status_STATUS_TERMINATE,
-			vmlinev1.Status_STATUS_REMOVED,
-			vmlinev1.Status_STATUS_VMID_RELEASED,
-			vmlinev1.Status_STATUS_TERMINATED,
-		},
-		From:       []vmlinev1.Status{vmlinev1.Status_STATUS_READY},
-		Interrupts: []vmlinev1.Operation_Kind{vmlinev1.Operation_KIND_CREATE},
-	},
+	{To: vmlinev1.Status_STATUS_SET_PASSWORD, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_PLANNED, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_ADOPTED, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_STOPPED, Owner: Lifecycle, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_SUSPENDED, Owner: Lifecycle, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_REBOOTED, Owner: Lifecycle, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_RESET, Owner: Lifecycle, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_STARTING, Owner: Lifecycle, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_READY, Owner: Lifecycle, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_REMOVED, Owner: Lifecycle, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_SET_DNS_RECORDS, Owner: DNS, Deadline: slow},
+	{To: vmlinev1.Status_STATUS_VMID_RELEASED, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_IP_RELEASED, Owner: IPAM, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_TERMINATED, Owner: IPAM, Deadline: quick},
 }
 
 var (
@@ -136,15 +98,6 @@ func index[K comparable, V any](rows []V, key func(V) K) map[K]V {
 	return m
 }
 
-// Routes returns a copy of every route, in the order of the table.
-func Routes() []Route { return append([]Route(nil), routes...) }
-
-// RouteOf returns the route of a kind of operation.
-func RouteOf(kind vmlinev1.Operation_Kind) (Route, bool) {
-	r, ok := routeOf[kind]
-	return r, ok
-}
-
 // StepTo returns the step that leads to a status.
 func StepTo(status vmlinev1.Status) (Step, bool) {
 	s, ok := stepTo[status]
@@ -153,41 +106,73 @@ func StepTo(status vmlinev1.Status) (Step, bool) {
 
 // StepsOf returns the steps that a service owns, in the order of the table.
 func StepsOf(owner Service) []Step {
-	var own []Step
-	for _, s := range steps {
-		if s.Owner == owner {
-			own = append(own, s)
-		}
-	}
-	return own
+	return slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Owner != owner })
 }
 
-// Next returns the step that a VM waits for. It returns false where nobody is to act: the
-// operation has ended or waits for a person.
+// Next returns the step that a VM waits for. It returns false where no step is to be done: the
+// operation has ended, waits for a person, or gives way to a queued command.
 func Next(vm *vmlinev1.VM) (Step, bool) {
 	op := vm.GetOperation()
-	if op.GetState() != vmlinev1.Operation_STATE_RUNNING {
-		return Step{}, false
-	}
-	if len(op.GetReached()) >= len(op.GetRoute()) {
+	if op.GetState() != vmlinev1.Operation_STATE_RUNNING || len(op.GetReached()) >= len(op.GetRoute()) || QueueDue(vm) {
 		return Step{}, false
 	}
 	return StepTo(op.GetRoute()[len(op.GetReached())])
 }
 
-// Last says whether reaching a status ends the VM's operation.
+// Acts returns the service that is to act on a VM's state: the owner of its next step, or lifecycle
+// where a queued command is due.
+func Acts(vm *vmlinev1.VM) (Service, bool) {
+	if QueueDue(vm) {
+		return Lifecycle, true
+	}
+	step, ok := Next(vm)
+	return step.Owner, ok
+}
+
+// Last says whether the VM's operation has reached the end of its route.
 func Last(vm *vmlinev1.VM) bool {
 	return len(vm.GetOperation().GetReached()) == len(vm.GetOperation().GetRoute())
 }
+
+// Goal is the kind of operation whose work is done: a retry of a create has the goal create. Whatever a
+// step does differently for different operations, it decides by the goal.
+func Goal(op *vmlinev1.Operation) vmlinev1.Operation_Kind {
+	if goal := op.GetGoal(); goal != vmlinev1.Operation_KIND_UNSPECIFIED {
+		return goal
+	}
+	return op.GetKind()
+}
+
+// Passed says whether the VM's operation has reached a status so far. The first status of a route was
+// there before the operation and does not count.
+func Passed(vm *vmlinev1.VM, status vmlinev1.Status) bool {
+	reached := vm.GetOperation().GetReached()
+	return len(reached) > 1 && slices.ContainsFunc(reached[1:], func(r *vmlinev1.Reached) bool { return r.GetStatus() == status })
+}
+
+// PurposeDestroy is the purpose of the task that destroys a machine. Nothing interrupts it.
+const PurposeDestroy = "destroy"
 
 // Name is the status under its name in the table, for example set_cpu_ram.
 func Name(s vmlinev1.Status) string {
 	return strings.ToLower(strings.TrimPrefix(s.String(), "STATUS_"))
 }
 
-// KindName is the kind of an operation in lower case, for example create.
+// StatusNamed is the status with a name of the table.
+func StatusNamed(name string) (vmlinev1.Status, bool) {
+	s, ok := vmlinev1.Status_value["STATUS_"+strings.ToUpper(name)]
+	return vmlinev1.Status(s), ok && s != 0
+}
+
+// KindName is the kind of an operation in lower case, for example set_cpu_ram.
 func KindName(k vmlinev1.Operation_Kind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "KIND_"))
+}
+
+// KindNamed is the kind of operation with a name, written with _ or -.
+func KindNamed(name string) (vmlinev1.Operation_Kind, bool) {
+	k, ok := vmlinev1.Operation_Kind_value["KIND_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))]
+	return vmlinev1.Operation_Kind(k), ok && k != 0
 }
 
 // StateName is the state of an operation in lower case, for example running.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -17,7 +18,7 @@ func TestEveryStepHasOneOwnerAndADeadline(t *testing.T) {
 			t.Errorf("%s has two rows", Name(s.To))
 		}
 		seen[s.To] = true
-		if !slices.Contains([]Service{IPAM, Provisioner, Lifecycle}, s.Owner) {
+		if !slices.Contains(Services, s.Owner) {
 			t.Errorf("%s has no known owner: %q", Name(s.To), s.Owner)
 		}
 		if s.Deadline <= 0 {
@@ -28,33 +29,56 @@ func TestEveryStepHasOneOwnerAndADeadline(t *testing.T) {
 
 func TestEveryStepIsOnARoute(t *testing.T) {
 	for _, s := range steps {
-		on := slices.ContainsFunc(routes, func(r Route) bool { return slices.Contains(r.Statuses[1:], s.To) })
-		if !on {
+		if !slices.ContainsFunc(routes, func(r Route) bool { return len(r.Statuses) > 0 && slices.Contains(r.Statuses[1:], s.To) }) {
 			t.Errorf("no route passes %s", Name(s.To))
 		}
 	}
 }
 
-// TestEveryRouteReachesItsEnd walks each route as the services do, from admission to the end.
+// TestEveryKindHasARow holds the table against the contract.
+func TestEveryKindHasARow(t *testing.T) {
+	for _, kind := range allKindsBut() {
+		r, ok := RouteOf(kind)
+		if !ok {
+			t.Errorf("%s has no row", KindName(kind))
+			continue
+		}
+		if r.Label == "" || r.Does == "" || (len(r.Statuses) > 0) == (r.Dynamic != nil) {
+			t.Errorf("the row of %s is not whole", r.Verb())
+		}
+		if back, ok := KindNamed(r.Verb()); !ok || back != kind {
+			t.Errorf("%s is not found by its verb", r.Verb())
+		}
+	}
+}
+
+// TestEveryRouteReachesItsEnd walks each operation as the services do, from every state in which it may
+// begin, to its end.
 func TestEveryRouteReachesItsEnd(t *testing.T) {
 	for _, r := range routes {
-		t.Run(r.Verb, func(t *testing.T) {
-			vm := &vmlinev1.VM{Status: r.Statuses[0], Operation: &vmlinev1.Operation{
-				Kind: r.Kind, State: vmlinev1.Operation_STATE_RUNNING, Route: r.Statuses,
-				Reached: []*vmlinev1.Reached{{Status: r.Statuses[0]}},
-			}}
-			for range len(r.Statuses) {
-				step, ok := Next(vm)
+		begun := 0
+		for _, vm := range admissionScenes() {
+			vm, cmd := vm.vm, sample(r)
+			if Admit(vm, cmd).Verdict != Admitted {
+				continue
+			}
+			begun++
+			next := Begin(vm, cmd, time.Unix(0, 0), func() string { return "u" })
+			for range len(next.GetOperation().GetRoute()) {
+				step, ok := Next(next)
 				if !ok {
 					break
 				}
-				vm.Status = step.To
-				vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: step.To})
+				next.Status = step.To
+				next.Operation.Reached = append(next.Operation.Reached, &vmlinev1.Reached{Status: step.To})
 			}
-			if !Last(vm) || vm.GetStatus() != r.Statuses[len(r.Statuses)-1] {
-				t.Fatalf("stopped at %s, route ends at %s", Name(vm.GetStatus()), Name(r.Statuses[len(r.Statuses)-1]))
+			if !Last(next) {
+				t.Errorf("%s from %s stopped at %s of %v", r.Verb(), Name(vm.GetStatus()), Name(next.GetStatus()), next.GetOperation().GetRoute())
 			}
-		})
+		}
+		if begun == 0 {
+			t.Errorf("%s can never begin", r.Verb())
+		}
 	}
 }
 
@@ -64,8 +88,8 @@ func TestNobodyActsOnAParkedOrEndedOperation(t *testing.T) {
 		vmlinev1.Operation_STATE_PARKED, vmlinev1.Operation_STATE_SUCCEEDED, vmlinev1.Operation_STATE_INTERRUPTED,
 	} {
 		vm := &vmlinev1.VM{Operation: &vmlinev1.Operation{State: state, Route: route.Statuses}}
-		if step, ok := Next(vm); ok {
-			t.Errorf("%s: %s would act", StateName(state), step.Owner)
+		if owner, ok := Acts(vm); ok {
+			t.Errorf("%s: %s would act", StateName(state), owner)
 		}
 	}
 	if _, ok := Next(nil); ok {
@@ -73,66 +97,25 @@ func TestNobodyActsOnAParkedOrEndedOperation(t *testing.T) {
 	}
 }
 
-func TestAdmit(t *testing.T) {
-	const (
-		create    = vmlinev1.Operation_KIND_CREATE
-		terminate = vmlinev1.Operation_KIND_TERMINATE
-		running   = vmlinev1.Operation_STATE_RUNNING
-		parked    = vmlinev1.Operation_STATE_PARKED
-		done      = vmlinev1.Operation_STATE_SUCCEEDED
-	)
-	vm := func(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, status vmlinev1.Status) *vmlinev1.VM {
-		return &vmlinev1.VM{
-			Status: status, PackageDigest: []byte("a"),
-			Operation: &vmlinev1.Operation{Id: "op", Kind: kind, State: state},
-		}
-	}
-	for _, tt := range []struct {
-		name   string
-		vm     *vmlinev1.VM
-		kind   vmlinev1.Operation_Kind
-		digest string
-		want   Verdict
-		reason string
-	}{
-		{"create of a new ref", nil, create, "a", Admitted, ""},
-		{"create repeated while running", vm(create, running, vmlinev1.Status_STATUS_CLONE), create, "a", Joined, ""},
-		{"other package while running", vm(create, running, vmlinev1.Status_STATUS_CLONE), create, "b", Refused, "operation op (create) is in progress, last step clone"},
-		{"create repeated when parked", vm(create, parked, vmlinev1.Status_STATUS_CREATION), create, "a", Admitted, ""},
-		{"mended package when parked", vm(create, parked, vmlinev1.Status_STATUS_CREATION), create, "b", Admitted, ""},
-		{"create repeated when ready", vm(create, done, vmlinev1.Status_STATUS_READY), create, "a", Joined, ""},
-		{"other package when ready", vm(create, done, vmlinev1.Status_STATUS_READY), create, "b", Refused, "cannot change a package"},
-		{"create after termination", vm(terminate, done, vmlinev1.Status_STATUS_TERMINATED), create, "a", Admitted, ""},
-		{"create during termination", vm(terminate, running, vmlinev1.Status_STATUS_REMOVED), create, "a", Refused, "in progress, last step removed"},
-		{"create over a parked termination", vm(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), create, "a", Refused, "waits for a person"},
-		{"terminate of nothing", nil, terminate, "", Refused, "no such VM"},
-		{"terminate a ready VM", vm(create, done, vmlinev1.Status_STATUS_READY), terminate, "", Admitted, ""},
-		{"terminate during create", vm(create, running, vmlinev1.Status_STATUS_SET_IP), terminate, "", Admitted, ""},
-		{"terminate a parked create", vm(create, parked, vmlinev1.Status_STATUS_SET_IP), terminate, "", Admitted, ""},
-		{"terminate repeated", vm(terminate, running, vmlinev1.Status_STATUS_TERMINATE), terminate, "", Joined, ""},
-		{"terminate repeated when parked", vm(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), terminate, "", Admitted, ""},
-		{"terminate when gone", vm(terminate, done, vmlinev1.Status_STATUS_TERMINATED), terminate, "", Joined, ""},
-		{"unknown kind", nil, vmlinev1.Operation_KIND_UNSPECIFIED, "", Refused, "no operation of kind"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := Admit(tt.vm, tt.kind, []byte(tt.digest))
-			if got.Verdict != tt.want || !strings.Contains(got.Reason, tt.reason) {
-				t.Fatalf("got %d %q, want %d %q", got.Verdict, got.Reason, tt.want, tt.reason)
-			}
-			if got.Verdict == Refused && got.Next == "" {
-				t.Error("a refusal that does not say what to do next")
-			}
-		})
-	}
-}
-
 // TestREADMEShowsTheTable holds the diagram in the README against the table.
 func TestREADMEShowsTheTable(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	holds(t, filepath.Join("..", "..", "README.md"), "```mermaid\n"+Mermaid()+"```\n")
+}
+
+// TestLifecyclesREADMEShowsTheTables holds commands and admission in lifecycle's README against the table.
+func TestLifecyclesREADMEShowsTheTables(t *testing.T) {
+	holds(t, filepath.Join("..", "..", "services", "lifecycle", "README.md"), CommandTable())
+	holds(t, filepath.Join("..", "..", "services", "lifecycle", "README.md"), AdmissionTable())
+}
+
+// holds fails the test unless the file has the text.
+func holds(t *testing.T, file, want string) {
+	t.Helper()
+	have, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "```mermaid\n" + Mermaid() + "```\n"; !strings.Contains(string(readme), want) {
-		t.Errorf("README.md does not show the chain as the table has it; put this there:\n%s", want)
+	if !strings.Contains(string(have), want) {
+		t.Errorf("%s does not show the table as it is; put this there:\n%s", filepath.Base(file), want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -21,7 +22,7 @@ const (
 	PurposeStop         = "stop"
 	PurposeDeleteBackup = "delete backup"
 	PurposeDeleteSnap   = "delete snapshot"
-	PurposeDestroy      = "destroy"
+	PurposeDestroy      = chain.PurposeDestroy
 )
 
 // Started records a task in the VM's state. The caller returns bus.Recorded (or the status that the

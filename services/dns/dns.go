@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/services/dns/internal/update"
 	"github.com/vmline/vmline/services/dns/internal/zone"
 )
@@ -23,8 +24,8 @@ type Zone = zone.Zone
 // TSIG is the key that signs a zone's updates (RFC 8945).
 type TSIG = zone.TSIG
 
-// consumer is the durable consumer of the VM stream; the ticks' has its name too.
-const consumer = "dns"
+// consumer is the durable consumer that follows the VM stream.
+const consumer = "dns-follow"
 
 // defaultCompare is how often the servers are read for what others have changed there.
 const defaultCompare = 5 * time.Minute
@@ -58,7 +59,7 @@ func Run(ctx context.Context, cfg Config) error {
 		if err := s.sync(running); err != nil && running.Err() == nil {
 			s.log.Warn("first comparison of the DNS records failed; the next tick tries again", "error", err)
 		}
-		return s.bus.Ticks(running, consumer, map[string]func(context.Context) error{bus.TickDNSSync: s.sync}, nil)
+		return s.bus.Ticks(running, chain.DNS, map[string]func(context.Context) error{bus.TickDNSSync: s.sync}, nil)
 	})
 	if err := g.Wait(); ctx.Err() == nil {
 		return err

@@ -126,7 +126,7 @@ func (f *fixture) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 	if last, err := f.bus.Last(ctx, cmd.GetRef()); err == nil {
 		vm, after = last.VM, last.Seq
 	}
-	if chain.Admit(vm, cmd.GetKind(), cmd.GetPackageDigest()).Verdict != chain.Admitted {
+	if chain.Admit(vm, cmd).Verdict != chain.Admitted {
 		return nil
 	}
 	route, _ := chain.RouteOf(cmd.GetKind())

@@ -98,9 +98,9 @@ func (g *gateway) order(ctx context.Context, cmd *vmlinev1.Command) (*operationO
 	if vm == nil && cmd.GetKind() == vmlinev1.Operation_KIND_TERMINATE {
 		return nil, noSuchVM(cmd.GetRef())
 	}
-	decision := chain.Admit(vm, cmd.GetKind(), cmd.GetPackageDigest())
+	decision := chain.Admit(vm, cmd)
 	switch decision.Verdict {
-	case chain.Admitted:
+	case chain.Admitted, chain.Queued:
 		return g.send(ctx, cmd, vm)
 	case chain.Joined:
 		op := api.OperationOf(vm)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -58,7 +59,7 @@ func (s *service) keep(ctx context.Context, t *bus.Trigger) error {
 		return nil
 	case err != nil:
 		return err
-	case last.VM.GetUid() == t.VM.GetUid() && last.VM.GetOperation().GetKind() != vmlinev1.Operation_KIND_TERMINATE:
+	case last.VM.GetUid() == t.VM.GetUid() && chain.Goal(last.VM.GetOperation()) != vmlinev1.Operation_KIND_TERMINATE:
 		return nil
 	}
 	if _, err := s.terminated(ctx, t); err != nil {

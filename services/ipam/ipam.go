@@ -50,8 +50,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	worker, err := s.bus.NewWorker(chain.IPAM, map[vmlinev1.Status]bus.StepFunc{
-		vmlinev1.Status_STATUS_SET_IP:     s.setIP,
-		vmlinev1.Status_STATUS_TERMINATED: s.terminated,
+		vmlinev1.Status_STATUS_SET_IP:      s.setIP,
+		vmlinev1.Status_STATUS_TERMINATED:  s.terminated,
+		vmlinev1.Status_STATUS_IP_RELEASED: absentStep,
 	})
 	if err != nil {
 		return err
@@ -101,4 +102,9 @@ func (s *service) poolNamed(name string) *pool {
 		}
 	}
 	return nil
+}
+
+// absentStep stands for the steps that are still to come.
+func absentStep(_ context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	return 0, &bus.Refused{Cause: "the step to " + chain.Name(t.Step.To) + " is not there yet", Next: "Use another version."}
 }

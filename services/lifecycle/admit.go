@@ -16,28 +16,69 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// admit starts a command's route if it is allowed now, or stores why it is not. The VM's state is
-// written behind the fence; whoever overtakes it makes it decide again.
+// admit begins a command's operation if it is allowed now, queues it, or stores why it is not. The VM's
+// state is written behind the fence; whoever overtakes it makes it decide again.
 func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 	for {
 		last, err := l.Bus.Last(ctx, cmd.GetRef())
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
 			return err
 		}
-		if last.VM.GetOperation().GetId() == cmd.GetId() {
+		if last.VM.GetOperation().GetId() == cmd.GetId() || last.VM.GetQueued().GetId() == cmd.GetId() {
 			return nil // admitted before; only the acknowledgement was lost
 		}
-		if problem := l.objection(last.VM, cmd); problem != nil {
+		decision, problem := l.decide(last.VM, cmd)
+		if problem != nil {
 			if admitted, err := l.admittedBefore(ctx, cmd); admitted || err != nil {
 				return err
 			}
 			return l.refuse(ctx, cmd, problem)
 		}
-		_, err = l.Bus.Append(ctx, l.first(last.VM, cmd), last.Seq)
+		err = l.accept(ctx, last, cmd, decision.Verdict)
 		if !errors.Is(err, bus.ErrSuperseded) {
 			return err
 		}
 	}
+}
+
+// accept writes the state in which the command's operation begins, or in which it stands in the queue.
+func (l *lifecycle) accept(ctx context.Context, last bus.Entry, cmd *vmlinev1.Command, verdict chain.Verdict) error {
+	if verdict == chain.Admitted {
+		_, err := l.Bus.Append(ctx, l.first(last.VM, cmd), last.Seq)
+		return err
+	}
+	vm := proto.CloneOf(last.VM)
+	vm.Event = vmlinev1.Event_EVENT_QUEUED
+	vm.Queued = &vmlinev1.Queued{
+		Id: cmd.GetId(), Kind: cmd.GetKind(), CreatedAt: cmd.GetCreatedAt(), RequestedBy: cmd.GetRequestedBy(), Reason: cmd.GetParams().GetReason(),
+	}
+	if _, err := l.Bus.Append(ctx, vm, last.Seq); err != nil || last.VM.GetQueued() == nil {
+		return err
+	}
+	return l.refuse(ctx, chain.Unqueued(last.VM), &vmlinev1.Problem{
+		Cause: fmt.Sprintf("%s came and took the command's place in the queue", chain.KindName(cmd.GetKind())),
+		Kept:  keptUnchanged, Next: "Nothing to do.",
+	})
+}
+
+// queued begins the VM's queued command, now that nothing is in its way, or takes it out of the queue.
+func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
+	cmd := chain.Unqueued(last.VM)
+	_, problem := l.decide(last.VM, cmd)
+	vm := proto.CloneOf(last.VM)
+	if problem == nil {
+		vm = l.first(last.VM, cmd)
+	} else {
+		if err := l.refuse(ctx, cmd, problem); err != nil {
+			return err
+		}
+		vm.Queued, vm.Event = nil, vmlinev1.Event_EVENT_QUEUED
+	}
+	_, err := l.Bus.Append(ctx, vm, last.Seq)
+	if errors.Is(err, bus.ErrSuperseded) {
+		return nil // the newer state has its own trigger
+	}
+	return err
 }
 
 // admittedBefore says whether the VM's log has the command's operation, which another has replaced
@@ -50,95 +91,73 @@ func (l *lifecycle) admittedBefore(ctx context.Context, cmd *vmlinev1.Command) (
 	return slices.ContainsFunc(log, func(e bus.Entry) bool { return e.VM.GetOperation().GetId() == cmd.GetId() }), err
 }
 
-// objection returns why a command is not admitted, or nil.
-func (l *lifecycle) objection(vm *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.Problem {
-	const kept = "Nothing was changed."
+// keptUnchanged is what a refused command leaves behind.
+const keptUnchanged = "Nothing was changed."
+
+// decide returns how a command is accepted, or the problem for which it is not.
+func (l *lifecycle) decide(vm *vmlinev1.VM, cmd *vmlinev1.Command) (chain.Decision, *vmlinev1.Problem) {
 	if vm.GetOperation().GetId() != cmd.GetAfter() {
-		return &vmlinev1.Problem{
+		return chain.Decision{}, &vmlinev1.Problem{
 			Cause: fmt.Sprintf("another command came first: operation %s (%s)", vm.GetOperation().GetId(), chain.KindName(vm.GetOperation().GetKind())),
-			Kept:  kept, Next: "Look at the VM, then send the command again if it is still wanted.",
+			Kept:  keptUnchanged, Next: "Look at the VM, then send the command again if it is still wanted.",
 		}
 	}
-	d := chain.Admit(vm, cmd.GetKind(), cmd.GetPackageDigest())
-	if d.Verdict != chain.Admitted {
-		reason, next := d.Reason, d.Next
-		if d.Verdict == chain.Joined {
-			reason, next = "the command asks for what is so already or is under way", "Look at operation "+d.Operation.GetId()+"."
+	d := chain.Admit(vm, cmd)
+	switch d.Verdict {
+	case chain.Refused:
+		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}
+	case chain.Joined:
+		return d, &vmlinev1.Problem{
+			Cause: "the command asks for what is so already or is under way", Kept: keptUnchanged, Next: "Look at operation " + d.Operation.GetId() + ".",
 		}
-		return &vmlinev1.Problem{Cause: reason, Kept: kept, Next: next}
 	}
-	if cmd.GetKind() != vmlinev1.Operation_KIND_CREATE {
-		return nil
+	if route, _ := chain.RouteOf(cmd.GetKind()); route.Package {
+		return d, l.packageObjection(vm, cmd)
 	}
-	return l.packageObjection(vm, cmd.GetPackage())
+	return d, nil
 }
 
 // packageObjection refuses a package that this system cannot build at all, or that is no longer the
 // machine that was begun.
-func (l *lifecycle) packageObjection(vm *vmlinev1.VM, pkg *vmlinev1.Package) *vmlinev1.Problem {
+func (l *lifecycle) packageObjection(vm *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.Problem {
+	pkg := cmd.GetPackage()
 	if _, ok := l.Clusters[pkg.GetCluster()]; !ok {
 		return &vmlinev1.Problem{
 			Cause: fmt.Sprintf("the package names cluster %q; there are: %s", pkg.GetCluster(), strings.Join(slices.Sorted(maps.Keys(l.Clusters)), ", ")),
-			Kept:  "Nothing was changed.", Next: "Correct the package's cluster, or add the cluster to the configuration.",
+			Kept:  keptUnchanged, Next: "Correct the package's cluster, or add the cluster to the configuration.",
 		}
 	}
-	begun := resumes(vm) && vm.GetVmid() != 0
-	if begun && (vm.GetCluster() != pkg.GetCluster() || vm.GetPackage().GetTemplate() != pkg.GetTemplate()) {
+	create := cmd.GetKind() == vmlinev1.Operation_KIND_CREATE
+	begun := vm.GetVmid() != 0 && vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED
+	if begun && (vm.GetCluster() != pkg.GetCluster() || create && vm.GetPackage().GetTemplate() != pkg.GetTemplate()) {
 		return &vmlinev1.Problem{
 			Cause: fmt.Sprintf("VM %d was begun on cluster %s from template %s", vm.GetVmid(), vm.GetCluster(), vm.GetPackage().GetTemplate()),
-			Kept:  "Nothing was changed.", Next: "Keep cluster and template, or terminate the VM first and order it anew.",
+			Kept:  keptUnchanged, Next: "Keep cluster and template, or terminate the VM first and order it anew.",
 		}
 	}
 	return nil
 }
 
-// resumes says whether a create goes on with what an earlier, parked one has begun.
-func resumes(vm *vmlinev1.VM) bool {
-	return vm.GetOperation().GetKind() == vmlinev1.Operation_KIND_CREATE
-}
-
-// first builds the state with which the command's route starts.
+// first builds the state with which the command's operation begins.
 func (l *lifecycle) first(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
-	now := timestamppb.New(l.Bus.Now())
-	route, _ := chain.RouteOf(cmd.GetKind()) // admitted, so it is in the table
-	vm := &vmlinev1.VM{Ref: cmd.GetRef(), Uid: l.Bus.NewID()}
-	switch {
-	case cmd.GetKind() != vmlinev1.Operation_KIND_CREATE:
-		vm = proto.CloneOf(last)
-	case resumes(last):
-		// The machine that was begun keeps its identity, addresses and VMID. What was seen of it is
-		// seen again, because a person may have mended it.
-		vm = proto.CloneOf(last)
-		vm.Vmgenid, vm.Mac, vm.RemoteStatus, vm.RemoteLock = "", "", vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, ""
-	}
-	if cmd.GetKind() == vmlinev1.Operation_KIND_CREATE {
-		vm.Package, vm.PackageDigest, vm.Cluster = cmd.GetPackage(), cmd.GetPackageDigest(), cmd.GetPackage().GetCluster()
-		if node := cmd.GetPackage().GetNode(); node != "" && vm.GetPlacement() != "" {
-			vm.Placement = node // it may be another than the machine was begun for
-		}
-	}
-	vm.Status, vm.Event = route.Statuses[0], vmlinev1.Event_EVENT_ADMITTED
-	vm.Retry, vm.Problem, vm.Carried = nil, nil, nil
-	vm.SettleAt = l.settleAt(last, cmd)
-	vm.Operation = &vmlinev1.Operation{
-		Id: cmd.GetId(), Kind: cmd.GetKind(), State: vmlinev1.Operation_STATE_RUNNING, Route: route.Statuses,
-		Reached:   []*vmlinev1.Reached{{Status: route.Statuses[0], At: now}},
-		CreatedAt: cmd.GetCreatedAt(), RequestedBy: cmd.GetRequestedBy(),
-	}
+	vm := chain.Begin(last, cmd, l.Bus.Now(), l.Bus.NewID)
+	vm.SettleAt = l.settleAt(last, vm)
 	return vm
 }
 
-// settleAt is the time from which on an absent VM is absent for good. A termination that overtakes
-// the step that orders the clone must not believe the first look: the order may still be on its way.
-func (l *lifecycle) settleAt(last *vmlinev1.VM, cmd *vmlinev1.Command) *timestamppb.Timestamp {
-	ordering := last.GetVmid() != 0 && last.GetStatus() == vmlinev1.Status_STATUS_SET_IP
+// settleAt is the time from which on an absent VM is absent for good. An operation that takes away what
+// an earlier one may just have ordered must not believe the first look: the order may still be on its way.
+func (l *lifecycle) settleAt(last, vm *vmlinev1.VM) *timestamppb.Timestamp {
+	removes := slices.Contains(vm.GetOperation().GetRoute(), vmlinev1.Status_STATUS_REMOVED)
+	step, _ := chain.Next(last)
+	ordering := last.GetVmid() != 0 && (step.To == vmlinev1.Status_STATUS_CLONE || last.GetStatus() == vmlinev1.Status_STATUS_SET_IP)
 	switch {
-	case cmd.GetKind() != vmlinev1.Operation_KIND_TERMINATE:
+	case !removes:
 		return nil
 	case ordering:
 		return timestamppb.New(l.Bus.Now().Add(l.Settle))
 	default:
-		return last.GetSettleAt() // a repeated termination does not forget
+		return last.GetSettleAt() // a repeated removal does not forget
 	}
 }
 

@@ -54,10 +54,13 @@ func Run(ctx context.Context, cfg Config) error {
 		vmlinev1.Status_STATUS_STARTING: l.start,
 		vmlinev1.Status_STATUS_READY:    l.ready,
 		vmlinev1.Status_STATUS_REMOVED:  l.remove,
+		vmlinev1.Status_STATUS_STOPPED:  absentStep, vmlinev1.Status_STATUS_SUSPENDED: absentStep,
+		vmlinev1.Status_STATUS_REBOOTED: absentStep, vmlinev1.Status_STATUS_RESET: absentStep,
 	})
 	if err != nil {
 		return err
 	}
+	worker.Queued(l.queued)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return cfg.Bus.Commands(ctx, l.admit) })
 	g.Go(func() error { return worker.Run(ctx) })
@@ -83,4 +86,9 @@ func (l *lifecycle) cluster(vm *vmlinev1.VM) (*pve.Client, error) {
 // started records a task; see machine.Started.
 func (l *lifecycle) started(t *bus.Trigger, upid pve.UPID, purpose string) {
 	machine.Started(t, timestamppb.New(l.Bus.Now()), upid, t.Step.To, purpose)
+}
+
+// absentStep stands for the steps that are still to come.
+func absentStep(_ context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	return 0, &bus.Refused{Cause: "the step to " + chain.Name(t.Step.To) + " is not there yet", Next: "Use another version."}
 }

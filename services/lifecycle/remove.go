@@ -68,6 +68,7 @@ func (l *lifecycle) absent(t *bus.Trigger) (bus.Outcome, error) {
 		}
 	}
 	t.VM.RemoteStatus, t.VM.RemoteLock, t.VM.SettleAt = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil
+	t.VM.Vmgenid = "" // the next machine of this VM has another
 	return bus.Done, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -78,7 +79,7 @@ func (p *provisioner) keep(ctx context.Context, t *bus.Trigger, vmid int) error 
 		return err
 	}
 	same := last.VM.GetUid() == t.VM.GetUid()
-	if same && (last.VM.GetOperation().GetKind() != vmlinev1.Operation_KIND_TERMINATE || int(last.VM.GetVmid()) == vmid) {
+	if same && (chain.Goal(last.VM.GetOperation()) != vmlinev1.Operation_KIND_TERMINATE || int(last.VM.GetVmid()) == vmid) {
 		return nil
 	}
 	if err := p.vmids.release(ctx, t.VM.GetCluster(), vmid, t.VM.GetUid()); err != nil {

@@ -896,8 +896,10 @@ type Operation struct {
 	Goal   Operation_Kind `protobuf:"varint,9,opt,name=goal,proto3,enum=vmline.v1.Operation_Kind" json:"goal,omitempty"`
 	Params *Params        `protobuf:"bytes,10,opt,name=params,proto3" json:"params,omitempty"`
 	// before is what the VM was when the operation began, for an operation that is undone or refused.
-	Before        *Before `protobuf:"bytes,11,opt,name=before,proto3" json:"before,omitempty"`
-	Result        *Result `protobuf:"bytes,12,opt,name=result,proto3" json:"result,omitempty"`
+	Before *Before `protobuf:"bytes,11,opt,name=before,proto3" json:"before,omitempty"`
+	Result *Result `protobuf:"bytes,12,opt,name=result,proto3" json:"result,omitempty"`
+	// problem is why a step refused the operation.
+	Problem       *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1012,6 +1014,13 @@ func (x *Operation) GetBefore() *Before {
 func (x *Operation) GetResult() *Result {
 	if x != nil {
 		return x.Result
+	}
+	return nil
+}
+
+func (x *Operation) GetProblem() *Problem {
+	if x != nil {
+		return x.Problem
 	}
 	return nil
 }
@@ -1775,7 +1784,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x05drift\x18\x1c \x03(\v2\x10.vmline.v1.DriftR\x05drift\x12$\n" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
 	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
-	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\x8a\v\n" +
+	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\xb8\v\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -1791,7 +1800,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x06params\x18\n" +
 	" \x01(\v2\x11.vmline.v1.ParamsR\x06params\x12)\n" +
 	"\x06before\x18\v \x01(\v2\x11.vmline.v1.BeforeR\x06before\x12)\n" +
-	"\x06result\x18\f \x01(\v2\x11.vmline.v1.ResultR\x06result\"\xe4\x05\n" +
+	"\x06result\x18\f \x01(\v2\x11.vmline.v1.ResultR\x06result\x12,\n" +
+	"\aproblem\x18\r \x01(\v2\x12.vmline.v1.ProblemR\aproblem\"\xe4\x05\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_CREATE\x10\x01\x12\x12\n" +
@@ -2013,28 +2023,29 @@ var file_vmline_v1_vm_proto_depIdxs = []int32{
 	8,  // 22: vmline.v1.Operation.params:type_name -> vmline.v1.Params
 	9,  // 23: vmline.v1.Operation.before:type_name -> vmline.v1.Before
 	10, // 24: vmline.v1.Operation.result:type_name -> vmline.v1.Result
-	0,  // 25: vmline.v1.Params.status:type_name -> vmline.v1.Status
-	0,  // 26: vmline.v1.Before.status:type_name -> vmline.v1.Status
-	19, // 27: vmline.v1.Before.package:type_name -> vmline.v1.Package
-	2,  // 28: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
-	14, // 29: vmline.v1.Result.released:type_name -> vmline.v1.Address
-	3,  // 30: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
-	18, // 31: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 32: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
-	18, // 33: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
-	0,  // 34: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	18, // 35: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 36: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	18, // 37: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	18, // 38: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	18, // 39: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 40: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	18, // 41: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	17, // 25: vmline.v1.Operation.problem:type_name -> vmline.v1.Problem
+	0,  // 26: vmline.v1.Params.status:type_name -> vmline.v1.Status
+	0,  // 27: vmline.v1.Before.status:type_name -> vmline.v1.Status
+	19, // 28: vmline.v1.Before.package:type_name -> vmline.v1.Package
+	2,  // 29: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
+	14, // 30: vmline.v1.Result.released:type_name -> vmline.v1.Address
+	3,  // 31: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
+	18, // 32: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 33: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
+	18, // 34: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
+	0,  // 35: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	18, // 36: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 37: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	18, // 38: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	18, // 39: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	18, // 40: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 41: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	18, // 42: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }

@@ -68,7 +68,7 @@ func forbidden(service string) []string {
 			list = append(list, subject)
 		}
 	}
-	if service == "gateway" || service == "dns" {
+	if service == "gateway" {
 		list = append(list, "vm.w1-1")
 	}
 	return list

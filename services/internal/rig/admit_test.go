@@ -53,23 +53,23 @@ func TestRefusedCommands(t *testing.T) {
 		},
 		{
 			name: "create during a termination", before: standing(t, terminate, running, vmlinev1.Status_STATUS_REMOVED), kind: create, pkg: cores,
-			cause: "operation earlier (terminate) is in progress, last step removed",
+			cause: "operation earlier (terminate) is in progress, last step removed, now on its way to vmid_released",
 			next:  "Wait until it has ended, then send the command again.",
 		},
 		{
 			name: "create over a parked termination", before: standing(t, terminate, parked, vmlinev1.Status_STATUS_TERMINATE), kind: create, pkg: cores,
 			cause: "operation earlier (terminate) waits for a person after terminate",
-			next:  "Repeat that operation once its cause is mended, then send this command again.",
+			next:  "Possible now: terminate, retry, reset-status.",
 		},
 		{
 			name: "another package while it is made", before: standing(t, create, running, setIP), kind: create, pkg: cores,
-			cause: "operation earlier (create) is in progress, last step set_ip",
+			cause: "operation earlier (create) is in progress, last step set_ip, now on its way to clone",
 			next:  "Wait until it has ended, then send the command again.",
 		},
 		{
 			name: "another package when it is ready", before: begun(standing(t, create, succeeded, readyStatus)), kind: create, pkg: cores,
-			cause: "the VM exists with another package, and this version cannot change a package",
-			next:  "Order the package that it has, or terminate the VM first.",
+			cause: "the VM exists with another package",
+			next:  "Send its change as change_package, or terminate the VM first.",
 		},
 		{
 			name: "what is under way", before: standing(t, create, running, setIP), kind: create, pkg: Small("web"),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/services/dns/internal/zone"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -84,7 +85,7 @@ func Leaves(vm *vmlinev1.VM) bool {
 		vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED:
 		return true
 	}
-	return vm.GetOperation().GetKind() == vmlinev1.Operation_KIND_TERMINATE
+	return chain.Goal(vm.GetOperation()) == vmlinev1.Operation_KIND_TERMINATE
 }
 
 type computation struct {

@@ -1,0 +1,196 @@
+package chain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// The kinds and states that the tests name most.
+const (
+	create    = vmlinev1.Operation_KIND_CREATE
+	terminate = vmlinev1.Operation_KIND_TERMINATE
+	suspend   = vmlinev1.Operation_KIND_SUSPEND
+	unsuspend = vmlinev1.Operation_KIND_UNSUSPEND
+	change    = vmlinev1.Operation_KIND_CHANGE_PACKAGE
+	inHand    = vmlinev1.Operation_STATE_RUNNING
+	parked    = vmlinev1.Operation_STATE_PARKED
+	done      = vmlinev1.Operation_STATE_SUCCEEDED
+	ready     = vmlinev1.Status_STATUS_READY
+)
+
+// standing is a VM with package "a" on which an operation stands as given.
+func stands(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, status vmlinev1.Status) *vmlinev1.VM {
+	return &vmlinev1.VM{
+		Status: status, PackageDigest: []byte("a"), Vmid: 100, RemoteStatus: running,
+		Operation: &vmlinev1.Operation{Id: "op", Kind: kind, State: state, Before: &vmlinev1.Before{Status: ready}},
+	}
+}
+
+func with(vm *vmlinev1.VM, change func(*vmlinev1.VM)) *vmlinev1.VM { change(vm); return vm }
+
+func isStopped(vm *vmlinev1.VM)  { vm.RemoteStatus = stopped }
+func destroys(vm *vmlinev1.VM)   { vm.Task = &vmlinev1.Task{Purpose: PurposeDestroy} }
+func isNowhere(vm *vmlinev1.VM)  { vm.Vmid = 0 }
+func wasRemoved(vm *vmlinev1.VM) { vm.Operation.Before.Status = vmlinev1.Status_STATUS_REMOVED }
+
+func TestAdmit(t *testing.T) {
+	network := vmlinev1.Status_STATUS_SET_NETWORK
+	at := func(s vmlinev1.Status) *vmlinev1.Params { return &vmlinev1.Params{Status: s, Reason: "mended by hand"} }
+	for _, tt := range []struct {
+		name   string
+		vm     *vmlinev1.VM
+		kind   vmlinev1.Operation_Kind
+		digest string
+		params *vmlinev1.Params
+		want   Verdict
+		reason string
+	}{
+		{"create of a new ref", nil, create, "a", nil, Admitted, ""},
+		{"create repeated while running", stands(create, inHand, network), create, "a", nil, Joined, ""},
+		{"other package while running", stands(create, inHand, network), create, "b", nil, Refused, "operation op (create) is in progress, last step set_network"},
+		{"create repeated when parked", stands(create, parked, network), create, "a", nil, Admitted, ""},
+		{"mended package when parked", stands(create, parked, network), create, "b", nil, Admitted, ""},
+		{"create repeated when ready", stands(create, done, ready), create, "a", nil, Joined, ""},
+		{"other package when ready", stands(create, done, ready), create, "b", nil, Refused, "exists with another package"},
+		{"create after termination", stands(terminate, done, vmlinev1.Status_STATUS_TERMINATED), create, "a", nil, Admitted, ""},
+		{"create during termination", stands(terminate, inHand, vmlinev1.Status_STATUS_REMOVED), create, "a", nil, Refused, "in progress, last step removed"},
+		{"create over a parked termination", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), create, "a", nil, Refused, "waits for a person"},
+		{"terminate of nothing", nil, terminate, "", nil, Refused, "no such VM"},
+		{"terminate a ready VM", stands(create, done, ready), terminate, "", nil, Admitted, ""},
+		{"terminate during create", stands(create, inHand, network), terminate, "", nil, Admitted, ""},
+		{"terminate a parked create", stands(create, parked, network), terminate, "", nil, Admitted, ""},
+		{"terminate a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), terminate, "", nil, Admitted, ""},
+		{"terminate while a reinstallation destroys", with(stands(vmlinev1.Operation_KIND_REINSTALL, inHand, vmlinev1.Status_STATUS_REINSTALL), destroys), terminate, "", nil, Queued, ""},
+		{"terminate repeated", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), terminate, "", nil, Joined, ""},
+		{"terminate repeated while it destroys", with(stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), destroys), terminate, "", nil, Joined, ""},
+		{"terminate repeated when parked", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), terminate, "", nil, Admitted, ""},
+		{"terminate when gone", stands(terminate, done, vmlinev1.Status_STATUS_TERMINATED), terminate, "", nil, Joined, ""},
+		{"suspend a ready VM", stands(create, done, ready), suspend, "", nil, Admitted, ""},
+		{"suspend during create", stands(create, inHand, network), suspend, "", nil, Queued, ""},
+		{"suspend over a parked create", stands(create, parked, network), suspend, "", nil, Queued, ""},
+		{"suspend during termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), suspend, "", nil, Refused, "in progress"},
+		{"suspend twice", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), suspend, "", nil, Joined, ""},
+		{"unsuspend while it is suspended", stands(suspend, inHand, ready), unsuspend, "", nil, Queued, ""},
+		{"start a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), vmlinev1.Operation_KIND_START, "", nil, Refused, "not allowed in status suspended"},
+		{"reboot a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), vmlinev1.Operation_KIND_REBOOT, "", nil, Refused, "not allowed in status suspended"},
+		{"change to the same package", stands(create, done, ready), change, "a", nil, Joined, ""},
+		{"change to another package", stands(create, done, ready), change, "b", nil, Admitted, ""},
+		{"change a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), change, "b", nil, Refused, "not allowed in status suspended"},
+		{"change again when parked", stands(change, parked, vmlinev1.Status_STATUS_STOPPED), change, "c", nil, Admitted, ""},
+		{"** on a running machine", stands(create, done, ready), vmlinev1.Operation_KIND_SET_CPU_RAM, "", nil, Refused, "needs the machine stopped (**)"},
+		{"** on a stopped machine", with(stands(create, done, ready), isStopped), vmlinev1.Operation_KIND_SET_CPU_RAM, "", nil, Admitted, ""},
+		{"* on a running machine", stands(create, done, ready), vmlinev1.Operation_KIND_SET_NETWORK, "", nil, Admitted, ""},
+		{"a step after the one before it", stands(create, parked, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH), vmlinev1.Operation_KIND_SET_NETWORK, "", nil, Admitted, ""},
+		{"a step out of its order", stands(create, parked, vmlinev1.Status_STATUS_CREATION), vmlinev1.Operation_KIND_SET_NETWORK, "", nil, Refused, "waits for a person after creation"},
+		{"a step in a parked change", stands(change, parked, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH), vmlinev1.Operation_KIND_SET_NETWORK, "", nil, Refused, "waits for a person"},
+		{"clone of a ready machine", stands(create, done, ready), vmlinev1.Operation_KIND_CLONE, "", nil, Refused, "reinstall builds it anew"},
+		{"remove a running machine", stands(create, done, ready), vmlinev1.Operation_KIND_REMOVE, "", nil, Refused, "needs the machine stopped"},
+		{"redeploy a ready machine", stands(create, done, ready), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "not allowed in status ready"},
+		{"redeploy a parked create", stands(create, parked, network), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Admitted, ""},
+		{"redeploy in a parked change", stands(change, parked, network), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "waits for a person"},
+		{"retry of nothing", stands(create, done, ready), vmlinev1.Operation_KIND_RETRY, "", nil, Refused, "not allowed in status ready"},
+		{"retry", stands(change, parked, network), vmlinev1.Operation_KIND_RETRY, "", nil, Admitted, ""},
+		{"resume", stands(create, parked, network), vmlinev1.Operation_KIND_RESUME, "", at(vmlinev1.Status_STATUS_SET_FIREWALL), Admitted, ""},
+		{"resume after what is no part of the chain", stands(create, parked, network), vmlinev1.Operation_KIND_RESUME, "", at(vmlinev1.Status_STATUS_SUSPENDED), Refused, "cannot be taken up after suspended"},
+		{"resume without a machine", with(stands(create, parked, vmlinev1.Status_STATUS_SET_IP), isNowhere), vmlinev1.Operation_KIND_RESUME, "", at(network), Refused, "no machine was made yet"},
+		{"resume without a status", stands(create, parked, network), vmlinev1.Operation_KIND_RESUME, "", nil, Refused, "resume needs the parameter status"},
+		{"cancel a create", stands(create, inHand, network), vmlinev1.Operation_KIND_CANCEL, "", nil, Admitted, ""},
+		{"cancel a termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "in progress"},
+		{"cancel a parked termination", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "waits for a person"},
+		{"cancel a reinstallation of what is gone", with(stands(vmlinev1.Operation_KIND_REINSTALL, parked, vmlinev1.Status_STATUS_REMOVED), wasRemoved), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "cannot be made again"},
+		{"cancel an adoption that has its mark", stands(vmlinev1.Operation_KIND_ADOPT, parked, vmlinev1.Status_STATUS_ADOPTED), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "not destroyed to undo it"},
+		{"reset the status", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Admitted, ""},
+		{"reset the status of nothing", with(stands(create, parked, network), isNowhere), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Refused, "no machine was made yet"},
+		{"reset the status to an end", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", at(vmlinev1.Status_STATUS_TERMINATED), Refused, "cannot be set to terminated"},
+		{"reset the status without a reason", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", &vmlinev1.Params{Status: ready}, Refused, "needs the parameter reason"},
+		{"adopt for a ref that has a VM", stands(create, done, ready), vmlinev1.Operation_KIND_ADOPT, "b", &vmlinev1.Params{Vmid: 7}, Refused, "not allowed in status ready"},
+		{"unknown kind", nil, vmlinev1.Operation_KIND_UNSPECIFIED, "", nil, Refused, "no operation of kind"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Admit(tt.vm, &vmlinev1.Command{Kind: tt.kind, PackageDigest: []byte(tt.digest), Params: tt.params})
+			if got.Verdict != tt.want || !strings.Contains(got.Reason, tt.reason) {
+				t.Fatalf("got %s %q, want %s %q", got.Verdict, got.Reason, tt.want, tt.reason)
+			}
+			if got.Verdict == Refused && got.Next == "" {
+				t.Error("a refusal that does not say what to do next")
+			}
+		})
+	}
+}
+
+// TestLocksDoNotCount: the steps wait for Proxmox's locks, admission does not ask for them.
+func TestLocksDoNotCount(t *testing.T) {
+	for _, s := range admissionScenes() {
+		if s.vm == nil {
+			continue
+		}
+		for _, r := range routes {
+			free := Admit(s.vm, sample(r)).Verdict
+			locked := Admit(with(s.vm, func(vm *vmlinev1.VM) { vm.RemoteLock = "backup" }), sample(r)).Verdict
+			s.vm.RemoteLock = ""
+			if free != locked {
+				t.Errorf("%s, %s: %s while free, %s while locked", s.name, r.Verb(), free, locked)
+			}
+		}
+	}
+}
+
+// TestNothingDestroysWhatACustomerUses: in ready and suspended, and while something other than building
+// goes on, only these commands lead to a removal.
+func TestNothingDestroysWhatACustomerUses(t *testing.T) {
+	may := []vmlinev1.Operation_Kind{
+		terminate, vmlinev1.Operation_KIND_REINSTALL, vmlinev1.Operation_KIND_REMOVE, vmlinev1.Operation_KIND_RETRY,
+	}
+	for _, s := range admissionScenes() {
+		op := s.vm.GetOperation()
+		atRest := op.GetState() == done && (s.vm.GetStatus() == ready || s.vm.GetStatus() == vmlinev1.Status_STATUS_SUSPENDED)
+		if s.vm == nil || !atRest && (op.GetState() == done || builds(Goal(op)) || Goal(op) == terminate) {
+			continue
+		}
+		for _, r := range routes {
+			if Admit(s.vm, sample(r)).Verdict != Admitted || slices.Contains(may, r.Kind) {
+				continue
+			}
+			if way, err := r.wayOf(s.vm, sample(r)); err == nil && slices.Contains(way.statuses, vmlinev1.Status_STATUS_REMOVED) {
+				t.Errorf("%s: %s would remove the machine", s.name, r.Verb())
+			}
+		}
+	}
+}
+
+func TestQueuedCommandsBeginWhenNothingIsInTheirWay(t *testing.T) {
+	queue := func(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) {
+		return func(vm *vmlinev1.VM) { vm.Queued = &vmlinev1.Queued{Id: "q", Kind: kind} }
+	}
+	for _, tt := range []struct {
+		name string
+		vm   *vmlinev1.VM
+		due  bool
+	}{
+		{"suspend while it is made", with(stands(create, inHand, ready), queue(suspend)), false},
+		{"suspend while its making is parked", with(stands(create, parked, vmlinev1.Status_STATUS_CLONE), queue(suspend)), false},
+		{"suspend once it is ready", with(stands(create, done, ready), queue(suspend)), true},
+		{"terminate while the destruction runs", with(with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), destroys), queue(terminate)), false},
+		{"terminate once the destruction has ended", with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), queue(terminate)), true},
+		{"nothing queued", stands(create, done, ready), false},
+	} {
+		if got := QueueDue(tt.vm); got != tt.due {
+			t.Errorf("%s: due %v, want %v", tt.name, got, tt.due)
+		}
+	}
+}
+
+func TestPossibleCommandsAreThoseThatAreAdmitted(t *testing.T) {
+	for _, s := range admissionScenes() {
+		for _, kind := range Possible(s.vm) {
+			d := Admit(s.vm, sample(routeOf[kind]))
+			if d.Verdict != Admitted && d.Verdict != Queued {
+				// A parameter may be wrong for the state, such as a status without a machine.
+				t.Errorf("%s: %s is offered and %s: %s", s.name, KindName(kind), d.Verdict, d.Reason)
+			}
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// way is the route of one operation and the goal that it serves; goal unspecified means the command's
+// own kind.
+type way struct {
+	statuses []vmlinev1.Status
+	goal     vmlinev1.Operation_Kind
+}
+
+// wayOf returns the way that the command takes on the VM, or why there is none.
+func (r Route) wayOf(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
+	if r.Dynamic != nil {
+		return r.Dynamic(vm, cmd)
+	}
+	statuses := slices.Clone(r.Statuses)
+	for i, s := range statuses {
+		if s == Same {
+			statuses[i] = r.origin(vm)
+		}
+	}
+	return way{statuses: statuses}, nil
+}
+
+// origin is the status that Same stands for: where the VM was, also when the command takes up a parked
+// operation of its own goal half way.
+func (r Route) origin(vm *vmlinev1.VM) vmlinev1.Status {
+	op := vm.GetOperation()
+	if op.GetState() == vmlinev1.Operation_STATE_PARKED && Goal(op) == r.Kind && op.GetBefore() != nil {
+		return op.GetBefore().GetStatus()
+	}
+	return vm.GetStatus()
+}
+
+// stepWay is the way of a button: from ready there and back, from the status before it on with the chain.
+func stepWay(step vmlinev1.Status) func(*vmlinev1.VM, *vmlinev1.Command) (way, error) {
+	return func(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
+		origin := vm.GetStatus()
+		if origin != vmlinev1.Status_STATUS_READY {
+			rest := slices.Concat([]vmlinev1.Status{origin}, from(step))
+			return way{rest, vmlinev1.Operation_KIND_CREATE}, nil
+		}
+		if step == vmlinev1.Status_STATUS_CLONE {
+			return way{}, errors.New("the machine exists; reinstall builds it anew")
+		}
+		return way{statuses: []vmlinev1.Status{origin, step, origin}}, nil
+	}
+}
+
+func retryWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
+	op := vm.GetOperation()
+	if op.GetState() != vmlinev1.Operation_STATE_PARKED {
+		return way{}, errors.New("no operation of it waits for a person")
+	}
+	rest := op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
+	return way{slices.Concat([]vmlinev1.Status{vm.GetStatus()}, rest), Goal(op)}, nil
+}
+
+func resumeWay(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
+	status := cmd.GetParams().GetStatus()
+	switch at := slices.Index(building, status); {
+	case at < 0 || status == vmlinev1.Status_STATUS_READY:
+		return way{}, fmt.Errorf("the chain cannot be taken up after %s; it can after: %s", Name(status), names(building[:len(building)-1]))
+	case at >= slices.Index(building, vmlinev1.Status_STATUS_CLONE) && vm.GetVmid() == 0:
+		return way{}, fmt.Errorf("no machine was made yet, so the chain cannot be taken up after %s", Name(status))
+	}
+	return way{from(status), vmlinev1.Operation_KIND_CREATE}, nil
+}
+
+// resettable are the statuses that a person may set.
+var resettable = slices.Concat(building[1:], []vmlinev1.Status{vmlinev1.Status_STATUS_SUSPENDED, vmlinev1.Status_STATUS_REMOVED})
+
+func resetWay(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
+	status := cmd.GetParams().GetStatus()
+	switch {
+	case !slices.Contains(resettable, status):
+		return way{}, fmt.Errorf("the local status cannot be set to %s; it can to: %s", Name(status), names(resettable))
+	case vm.GetVmid() == 0 && status != vmlinev1.Status_STATUS_SET_IP:
+		return way{}, fmt.Errorf("no machine was made yet, so the local status cannot be %s", Name(status))
+	}
+	return way{statuses: []vmlinev1.Status{status}}, nil
+}
+
+// cancelWay unmakes what the VM's operation has made.
+func cancelWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
+	op := vm.GetOperation()
+	if s := op.GetState(); s != vmlinev1.Operation_STATE_RUNNING && s != vmlinev1.Operation_STATE_PARKED {
+		return way{}, errors.New("no operation of it is in progress")
+	}
+	origin := op.GetBefore().GetStatus()
+	switch Goal(op) {
+	case vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_REDEPLOY:
+		return way{terminating, vmlinev1.Operation_KIND_TERMINATE}, nil
+	case vmlinev1.Operation_KIND_ADOPT:
+		if vm.GetVmid() != 0 {
+			return way{}, errors.New("the machine bears the VM's mark already, and what was adopted is not destroyed to undo it; retry the adoption")
+		}
+		return way{terminating, vmlinev1.Operation_KIND_TERMINATE}, nil
+	case vmlinev1.Operation_KIND_TERMINATE, vmlinev1.Operation_KIND_REMOVE:
+		return way{}, errors.New("what was destroyed cannot be made again")
+	case vmlinev1.Operation_KIND_CHANGE_PACKAGE:
+		return way{changing, vmlinev1.Operation_KIND_CHANGE_PACKAGE}, nil
+	case vmlinev1.Operation_KIND_SUSPEND:
+		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_READY}, vmlinev1.Operation_KIND_UNSUSPEND}, nil
+	case vmlinev1.Operation_KIND_UNSUSPEND:
+		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STOPPED, vmlinev1.Status_STATUS_SUSPENDED}, vmlinev1.Operation_KIND_SUSPEND}, nil
+	case vmlinev1.Operation_KIND_REINSTALL:
+		if Passed(vm, vmlinev1.Status_STATUS_REMOVED) || vm.GetTask().GetPurpose() == PurposeDestroy || origin != vmlinev1.Status_STATUS_READY {
+			return way{}, errors.New("the old machine is gone and cannot be made again; retry the reinstallation")
+		}
+		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_READY}, vmlinev1.Operation_KIND_START}, nil
+	}
+	// What a button has set on a machine stays set; the VM is what it was.
+	return way{statuses: []vmlinev1.Status{origin}}, nil
+}
+
+func names(statuses []vmlinev1.Status) string {
+	list := make([]string, 0, len(statuses))
+	for _, s := range statuses {
+		list = append(list, Name(s))
+	}
+	return strings.Join(list, ", ")
+}
