@@ -2,6 +2,7 @@
 
 namespace Vmline\Tests;
 
+use WHMCS\Module\Server\Vmline\Buttons;
 use WHMCS\Module\Server\Vmline\Poll;
 use WHMCS\Module\Server\Vmline\Record;
 
@@ -28,7 +29,10 @@ final class AreaTest extends WhmcsCase
 
     public function testBeforeTheOrder(): void
     {
-        $this->assertSame(['Machine' => 'None was ordered yet.'], vmline_AdminServicesTabFields($this->params()));
+        $fields = vmline_AdminServicesTabFields($this->params());
+        $this->assertSame('None was ordered yet.', $fields['Machine']);
+        $this->assertMatchesRegularExpression('/\'Adopt\'\)" title="">Adopt</', $fields['Possible now']);
+        $this->assertSame(count(Buttons::verbs()) - 1, substr_count($fields['Possible now'], '" disabled>'), 'nothing else is possible');
         $this->assertStringContainsString('has not been ordered yet', $this->render(vmline_ClientArea($this->params())));
         $this->assertSame([], $this->fake->requests(), 'nobody was asked');
     }
@@ -53,9 +57,10 @@ final class AreaTest extends WhmcsCase
         $this->assertStringContainsString('Next: Add addresses to the pool.', $fields['Operation']);
         $this->assertStringContainsString('<td>creation</td><td>succeeded</td><td>2026-11-24 10:00:00</td><td>1.5 s</td>', $fields['Steps']);
         $this->assertMatchesRegularExpression('/\'Start\'\)" title="The machine is not &quot;ready&quot;\." disabled>Start</', $fields['Possible now']);
-        $this->assertMatchesRegularExpression('/\'Retry\'\)" title="">Retry step</', $fields['Possible now']);
+        $this->assertMatchesRegularExpression('/\'Retry\'\)" title="">Retry</', $fields['Possible now']);
         $this->assertMatchesRegularExpression('/\'SetCpuRam\'\)" title="">\*\*Set CPU RAM -&gt;</', $fields['Possible now']);
-        $this->assertStringNotContainsString('Create', $fields['Possible now']);
+        $this->assertStringNotContainsString('\'Create\'', $fields['Possible now'], 'WHMCS has its own button for it');
+        $this->assertStringContainsString('"Start":"The machine is not \u0022ready\u0022."', $fields['Possible now'], 'for WHMCS\'s own buttons');
     }
 
     public function testTheServicesTabWhileTheGatewayIsAway(): void
@@ -73,8 +78,9 @@ final class AreaTest extends WhmcsCase
     public function testThePageOfACustomer(): void
     {
         $service = States::ready($this->ref());
-        $service['package'] = ['dns' => ['domain' => 'example.net', 'ptr' => true]];
-        $service['actions'] = [['type' => 'stop', 'allowed' => true], ['type' => 'start', 'allowed' => false], ['type' => 'reinstall', 'allowed' => true]];
+        $service['package'] = ['name' => 'vm"1', 'dns' => ['domain' => 'example.net', 'ptr' => true]];
+        $service['actions'] = [['type' => 'stop', 'allowed' => true], ['type' => 'start', 'allowed' => false], ['type' => 'reinstall', 'allowed' => true],
+            ['type' => 'change_package', 'allowed' => true]];
         $service['addresses'][] = ['address' => '<script>alert(1)</script>'];
         $this->stands($service, ['domain' => 'vm"1.example.net']);
         $html = $this->render(vmline_ClientArea($this->params()));
@@ -85,7 +91,9 @@ final class AreaTest extends WhmcsCase
         $this->assertStringContainsString('data-verb="stop" >Stop<', $html);
         $this->assertStringContainsString('data-verb="start" disabled>Start<', $html);
         $this->assertStringContainsString('<option value="ubuntu-26">ubuntu-26</option>', $html);
-        $this->assertSame(4, substr_count($html, 'name="token" value="t&quot;oken"'), 'every form has the token');
+        $this->assertStringContainsString('data-verb="reverse" >Change<', $html);
+        $this->assertSame(5, substr_count($html, '<form'));
+        $this->assertSame(5, substr_count($html, 'name="token" value="t&quot;oken"'), 'every form has the token');
         $this->assertStringNotContainsString('pve2', $html, 'nodes are the operator\'s business');
     }
 
@@ -93,7 +101,7 @@ final class AreaTest extends WhmcsCase
     {
         $this->stands(States::service($this->ref(), 'set_ip', 'create', 'running'));
         [$status, $view] = Poll::answer(self::CLIENT, self::SERVICE);
-        $this->assertSame([200, true, 50, 'In progress', 'create'], [$status, $view['busy'], $view['percent'], $view['progress'], $view['doing']]);
+        $this->assertSame([200, true, 50, 'In progress: Reserving addresses', 'Creation'], [$status, $view['busy'], $view['percent'], $view['progress'], $view['doing']]);
         $this->assertStringContainsString('style="width:50%"', $this->render(vmline_ClientArea($this->params())));
         foreach ([[0, self::SERVICE], [self::CLIENT + 1, self::SERVICE], [self::CLIENT, 4040]] as [$client, $service]) {
             $this->assertSame([404, ['error' => 'There is no such service.']], Poll::answer($client, $service));
@@ -118,7 +126,7 @@ final class AreaTest extends WhmcsCase
         $_POST = ['template' => 'ubuntu-26', 'confirm' => 'reinstall'];
         $this->assertSame('success', vmline_CustomerReinstall($this->params()));
         $sent = json_decode($this->fake->requests()[1]['body'], true);
-        $this->assertSame(['reinstall', 'ubuntu-26', 'ubuntu-26'], [$sent['type'], $sent['params']['template'], $sent['package']['template']]);
+        $this->assertSame(['type' => 'reinstall', 'params' => ['template' => 'ubuntu-26', 'password' => self::PASSWORD]], $sent);
         $this->assertSame('ubuntu-26', Record::find(self::SERVICE)->template, 'the machine keeps it');
     }
 

@@ -53,11 +53,15 @@ final class FakeGateway
         file_put_contents("$this->dir/answers.json", json_encode($answers, JSON_PRESERVE_ZERO_FRACTION));
     }
 
-    /** @return list<array{method:string,target:string,headers:array<string,string>,body:string}> */
-    public function requests(): array
+    /**
+     * @param string $start only those that begin so, for example "GET /v1/events"
+     * @return list<array{method:string,target:string,headers:array<string,string>,body:string}>
+     */
+    public function requests(string $start = ''): array
     {
         $lines = is_file("$this->dir/requests.jsonl") ? file("$this->dir/requests.jsonl", FILE_IGNORE_NEW_LINES) : [];
-        return array_map(static fn (string $line): array => json_decode($line, true), $lines);
+        $requests = array_map(static fn (string $line): array => json_decode($line, true), $lines);
+        return array_values(array_filter($requests, static fn (array $r): bool => str_starts_with("$r[method] $r[target]", $start)));
     }
 
     public function close(): void

@@ -3,9 +3,12 @@
 namespace Vmline\Tests;
 
 use WHMCS\Database\Capsule;
+use WHMCS\Module\Server\Vmline\Feed;
 use WHMCS\Module\Server\Vmline\FeedLock;
+use WHMCS\Module\Server\Vmline\Gateway;
 use WHMCS\Module\Server\Vmline\LostLock;
 use WHMCS\Module\Server\Vmline\Record;
+use WHMCS\Module\Server\Vmline\Server;
 
 /**
  * How events of the gateway become facts in WHMCS.
@@ -79,6 +82,12 @@ final class FeedTest extends WhmcsCase
             'serviceid' => self::SERVICE, 'serverid' => self::SERVER, 'payload' => '{}']);
         $this->feed()->pull();
         $this->assertSame([], $this->calls('SendEmail'));
+        Capsule::table('mod_vmline_outbox')->update(['due_at' => 1]); // long ago
+        $this->feed()->pull();
+        $this->feed()->pull();
+        $this->assertSame([], $this->calls('SendEmail'));
+        $told = $this->calls('TriggerNotificationEvent');
+        $this->assertSame(['ready mail of service 1001 needs a person'], array_column($told, 'title'));
     }
 
     /** Another process sends the second mail while this one sends the first. */
@@ -112,6 +121,7 @@ final class FeedTest extends WhmcsCase
     {
         $this->events([5 => States::ready($this->ref())]);
         $this->feed()->pull();
+        Record::accepted(self::SERVICE, self::SERVER, ['id' => $this->ref() . '.terminate']);
         $this->events([6 => States::terminated($this->ref())]);
         $this->feed()->pull();
         $this->events([7 => States::terminated($this->ref())]);
@@ -154,11 +164,50 @@ final class FeedTest extends WhmcsCase
         $operation = $this->ref() . '.create';
         $this->fake->answer(['GET /v1/events' => [States::page([], 0)], "GET /v1/operations/$operation" => [['body' => $refused]]]);
         $this->feed()->pull();
-        $this->assertSame([], $this->calls('TriggerNotificationEvent'), 'it was accepted just now');
-        Capsule::table('mod_vmline_services')->update(['updated_at' => time() - 100]);
+        $this->assertSame([], $this->fake->requests('GET /v1/operations'), 'it was accepted just now');
+        $this->later();
         $this->feed()->pull();
         $this->feed()->pull();
-        $this->assertCount(1, $this->calls('TriggerNotificationEvent'));
+        $this->assertSame(['create of service 1001 was refused before set_ip'], array_column($this->calls('TriggerNotificationEvent'), 'title'));
+        $this->assertCount(1, $this->fake->requests('GET /v1/operations'));
+        $this->assertSame('refused', Record::find(self::SERVICE)->operation_status);
+    }
+
+    public function testACommandOfWhichAnEventCameIsNotAskedFor(): void
+    {
+        $this->events([5 => States::service($this->ref(), 'set_ip', 'create', 'running')]);
+        $this->feed()->pull();
+        $this->later();
+        $this->feed()->pull();
+        $this->assertSame([], $this->fake->requests('GET /v1/operations'));
+    }
+
+    public function testACommandThatAStepRefusedIsTold(): void
+    {
+        $refused = States::parked($this->ref());
+        $refused['operation']['status'] = 'refused';
+        $this->events([5 => $refused]);
+        $this->feed()->pull();
+        $this->assertSame(['create of service 1001 was refused before set_ip'], array_column($this->calls('TriggerNotificationEvent'), 'title'));
+    }
+
+    /** The end of the old machine must not take the new one's name away. */
+    public function testAMachineThatIsOrderedBeforeTheEndOfTheOldOneIsHeardOf(): void
+    {
+        Record::accepted(self::SERVICE, self::SERVER, ['id' => 'the new order'], ['name' => 'vm-1001-b']);
+        $terminating = States::service($this->ref(), 'terminate', 'terminate', 'running');
+        $this->events([5 => $terminating, 6 => States::terminated($this->ref())]);
+        $this->feed()->pull();
+        $this->assertSame('vm-1001-b', Record::find(self::SERVICE)->name);
+        $this->assertStringContainsString('terminated, released', $this->hosting()->notes);
+    }
+
+    public function testWhoeverHasAnAdoptedMachineIsNotWelcomed(): void
+    {
+        $this->events([5 => States::service($this->ref(), 'ready', 'adopt', 'succeeded')]);
+        $this->feed()->pull();
+        $this->assertSame([], $this->calls('SendEmail'));
+        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip);
     }
 
     public function testSeveralPages(): void
@@ -208,7 +257,8 @@ final class FeedTest extends WhmcsCase
         $this->feed()->pull();
         $this->assertSame('203.0.113.7', $this->hosting(1002)->dedicatedip);
         $this->assertStringContainsString('event 5 of ' . $this->ref() . ' could not be applied', $this->calls('logActivity')[0][0]);
-        $this->assertSame(0, Capsule::table('mod_vmline_outbox')->where('serviceid', 1001)->count(), 'half of it was not kept');
+        $kept = Capsule::table('mod_vmline_outbox')->where('serviceid', 1001)->where('kind', 'ready_mail');
+        $this->assertSame(0, $kept->count(), 'half of it was not kept');
     }
 
     public function testAGatewayThatIsAwayHoldsUpNobody(): void
@@ -255,9 +305,28 @@ final class FeedTest extends WhmcsCase
             $this->assertSame(7, $second->cursor());
         }
         $first->release();
+        $asked = $second->asked();
         $this->assertNull(FeedLock::take(self::SERVER, 1062), 'who lost the lock cannot free it');
-        $second->release();
+        $this->assertFalse($second->releaseUnlessAsked($asked), 'somebody has asked for it');
+        $this->assertTrue($second->releaseUnlessAsked($second->asked()));
         $this->assertNotNull(FeedLock::take(self::SERVER, 1062));
+    }
+
+    /** A doorbell that rings while the last page is on its way is not for nothing. */
+    public function testOneWhoAsksMeanwhileIsServedByTheHolder(): void
+    {
+        $this->fake->answer(['GET /v1/events' => [States::page([], 0), States::page([5 => States::ready($this->ref())], 5)]]);
+        $this->server($this->fake->url, 'whmcs-1');
+        $rings = 0;
+        $gateway = new Gateway(Server::fromId(self::SERVER), function () use (&$rings): int {
+            if ($rings++ === 0) { // the request for the first page is being signed
+                $this->assertNull(FeedLock::take(self::SERVER, time()));
+            }
+            return time();
+        });
+        (new Feed(self::SERVER, $gateway, static fn (): int => time()))->pull();
+        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip);
+        $this->assertCount(2, $this->fake->requests('GET /v1/events'));
     }
 
     public function testTheDailyComparison(): void
@@ -304,6 +373,12 @@ final class FeedTest extends WhmcsCase
         foreach (['203.0.113.9', '15', '%%%', '50'] as $term) {
             $this->assertSame([], run_hook('IntelligentSearch', ['searchTerm' => $term])[0], $term);
         }
+    }
+
+    /** What is due later is due. */
+    private function later(): void
+    {
+        Capsule::table('mod_vmline_outbox')->where('status', 'due')->update(['due_at' => 0]);
     }
 
     /** @param array<int,array<string,mixed>> $events */

@@ -64,8 +64,7 @@ final class GatewayTest extends WhmcsCase
             $this->assertSame('success', $function($this->params()), $verb);
             $sent = $this->lastBody();
             $this->assertSame($verb, $sent['type']);
-            $withPackage = str_starts_with($verb, 'set_') || in_array($verb, ['reinstall', 'clone', 'redeploy', 'adopt'], true);
-            $this->assertSame($withPackage, isset($sent['package']), $verb);
+            $this->assertSame($verb === 'adopt', isset($sent['package']), $verb);
         }
         $this->assertNoSecretIsKept();
     }

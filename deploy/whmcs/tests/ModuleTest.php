@@ -59,7 +59,7 @@ final class ModuleTest extends WhmcsCase
             array_column(ConfigOptions::all(), 'Loader'),
             array_map(static fn (string $f): string => "vmline_$f", vmline_ClientAreaAllowedFunctions()),
         );
-        $this->assertCount(5 + 4, $names);
+        $this->assertCount(5 + 5, $names);
         foreach ($names as $name) {
             $this->assertTrue(function_exists($name), $name);
         }
@@ -68,10 +68,10 @@ final class ModuleTest extends WhmcsCase
     /** The buttons of the incumbent, with its marks. */
     public function testButtonsThatAdminsKnow(): void
     {
-        $this->assertEmpty(array_diff(['Start', 'Stop', '**Reinstall', 'VMSetDedicatedIp ->', 'VMClone ->', '**Set CPU RAM ->',
+        $this->assertEmpty(array_diff(['Start', 'Stop', 'Reinstall', 'VMSetDedicatedIp ->', 'VMClone ->', '**Set CPU RAM ->',
             '*Set System Disk Size ->', '*Set System Disk Bandwidth ->', '*Set Created Additional Disk ->', '*Set Additional Disk Size ->',
-            '*Set Additional Disk Bandwidth ->', '*Set Network ->', '*Set Firewall ->', '**SetCloudinit', '**VMRemove', 'Set DNS records',
-            'Set new VM id', 'Redeploy', 'Reset status', 'Reboot', 'Migrate'], array_keys(vmline_AdminCustomButtonArray())));
+            '*Set Additional Disk Bandwidth ->', '*Set Network ->', '*Set Firewall ->', '**SetCloudinit ->', '**VMRemove', 'Set DNS records',
+            'Redeploy', 'Reset status', 'Reboot', 'Migrate'], array_keys(vmline_AdminCustomButtonArray())));
     }
 
     public function testPasswordsNeverTravelInClear(): void

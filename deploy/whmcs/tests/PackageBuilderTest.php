@@ -12,7 +12,7 @@ use WHMCS\Module\Server\Vmline\Reference;
 
 final class PackageBuilderTest extends WhmcsCase
 {
-    private const CHOSEN = ['name' => 'vm-1001', 'username' => 'u1', 'template' => ''];
+    private const CHOSEN = ['name' => 'vm-1001', 'username' => 'u1', 'template' => '', 'ptr_name' => ''];
 
     public function testAProductWithoutOptions(): void
     {

@@ -6,6 +6,7 @@ use WHMCS\Database\Capsule;
 use WHMCS\Module\Server\Vmline\Applier;
 use WHMCS\Module\Server\Vmline\Gateway;
 use WHMCS\Module\Server\Vmline\Meta;
+use WHMCS\Module\Server\Vmline\Outbox;
 use WHMCS\Module\Server\Vmline\Pin;
 use WHMCS\Module\Server\Vmline\Record;
 use WHMCS\Module\Server\Vmline\Reference;
@@ -93,11 +94,14 @@ final class RealGatewayTest extends WhmcsCase
         $record = Record::find(self::SERVICE);
         $gateway = Gateway::at(Server::fromId(self::SERVER));
         for ($end = time() + self::PATIENCE; $record->operation_status !== 'refused' && time() < $end;) {
-            Applier::operation($record, $gateway->get("/v1/operations/$record->operation", ['wait' => 5]), time());
+            $gateway->get("/v1/operations/$record->operation", ['wait' => 5]);
+            Capsule::table('mod_vmline_outbox')->update(['due_at' => 0]); // a minute later
+            Outbox::flush(self::SERVER, $gateway, time());
             $record = Record::find(self::SERVICE);
         }
         $this->assertSame('refused', $record->operation_status);
-        $this->assertStringContainsString('nowhere', (string) Capsule::table('mod_vmline_outbox')->where('kind', 'parked')->value('payload'));
+        Outbox::flush(self::SERVER, $gateway, time());
+        $this->assertStringContainsString('nowhere', $this->calls('TriggerNotificationEvent')[0][0]['message']);
         $this->assertSame('success', vmline_CreateAccount($this->params()), 'once it is corrected');
         $this->await('ready');
     }

@@ -22,6 +22,8 @@ use WHMCS\Module\Server\Vmline\Connection;
 use WHMCS\Module\Server\Vmline\Failure;
 use WHMCS\Module\Server\Vmline\Gateway;
 use WHMCS\Module\Server\Vmline\Loaders;
+use WHMCS\Module\Server\Vmline\Log;
+use WHMCS\Module\Server\Vmline\ReverseDns;
 use WHMCS\Module\Server\Vmline\Server;
 
 function vmline_MetaData(): array
@@ -120,7 +122,7 @@ function vmline_AdminServicesTabFields(array $params): array
 
 function vmline_AdminServicesTabFieldsSave(array $params): void
 {
-    AdminTab::save((int) $params['serviceid'], $_REQUEST);
+    AdminTab::save((int) $params['serviceid'], (int) ($params['serverid'] ?? 0), $_REQUEST);
 }
 
 function vmline_ClientArea(array $params): array
@@ -130,7 +132,7 @@ function vmline_ClientArea(array $params): array
 
 function vmline_ClientAreaAllowedFunctions(): array
 {
-    return ['CustomerStart', 'CustomerStop', 'CustomerReboot', 'CustomerReinstall'];
+    return ['CustomerStart', 'CustomerStop', 'CustomerReboot', 'CustomerReinstall', 'CustomerReverseDns'];
 }
 
 function vmline_ListAccounts(array $params): array
@@ -144,7 +146,11 @@ function vmline_ListAccounts(array $params): array
 
 function vmline_UsageUpdate(array $params): void
 {
-    Accounts::usage((int) $params['serverid'], Gateway::of($params));
+    try {
+        Accounts::usage((int) $params['serverid'], Gateway::of($params));
+    } catch (Failure $failure) {
+        Log::activity('the usage of server ' . (int) $params['serverid'] . ' could not be read: ' . $failure->getMessage());
+    }
 }
 
 function vmline_CustomerStart(array $params): string
@@ -165,6 +171,11 @@ function vmline_CustomerReboot(array $params): string
 function vmline_CustomerReinstall(array $params): string
 {
     return Commands::customer($params, 'reinstall', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+}
+
+function vmline_CustomerReverseDns(array $params): string
+{
+    return Commands::reverseDns($params, ReverseDns::real(), $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_Start(array $params): string

@@ -29,8 +29,9 @@ final class Applier
         }
         self::remember($id, $serverId, $service, $seq, $now);
         $operation = (array) ($service['operation'] ?? []);
+        Outbox::settle('outcome:' . ($operation['id'] ?? ''));
         match (true) {
-            ($operation['status'] ?? '') === 'parked' => self::parked($id, $serverId, $operation),
+            in_array($operation['status'] ?? '', ['parked', 'refused'], true) => self::needsPerson($id, $serverId, $operation),
             ($operation['status'] ?? '') !== 'succeeded' => null,
             ($service['status'] ?? '') === 'terminated' => self::terminated($hosting, $service, $operation, $record),
             default => self::settled($hosting, $service, $operation, $serverId),
@@ -38,19 +39,16 @@ final class Applier
     }
 
     /**
-     * The answer about a command of which no event has come.
+     * A command that was accepted and then refused leaves no event of the machine.
      *
      * @param array<string,mixed> $operation
      */
-    public static function operation(object $record, array $operation, int $now): void
+    public static function refused(int $serviceId, int $serverId, array $operation): void
     {
-        $status = (string) ($operation['status'] ?? '');
-        Capsule::connection()->transaction(static function () use ($record, $operation, $status, $now): void {
-            $changed = Capsule::table('mod_vmline_services')->where('serviceid', $record->serviceid)
-                ->where('operation', $record->operation)->update(['operation_status' => $status, 'updated_at' => $now]);
-            if ($changed === 1 && $status === 'refused') {
-                self::parked((int) $record->serviceid, (int) $record->serverid, $operation);
-            }
+        Capsule::connection()->transaction(static function () use ($serviceId, $serverId, $operation): void {
+            Capsule::table('mod_vmline_services')->where('serviceid', $serviceId)->where('operation', $operation['id'] ?? '')
+                ->update(['operation_status' => 'refused']);
+            self::needsPerson($serviceId, $serverId, $operation);
         });
     }
 
@@ -91,7 +89,9 @@ final class Applier
         }
         $uid = (string) ($service['uid'] ?? '');
         $ready = ($service['status'] ?? '') === 'ready';
-        if ($ready && Outbox::add("ready:$hosting->id:$uid", 'ready_mail', (int) $hosting->id, $serverId, [])) {
+        // Whoever has an adopted machine had it before: there is nothing to welcome to.
+        $mail = ($operation['type'] ?? '') === 'adopt' ? Outbox::DONE : Outbox::DUE;
+        if ($ready && Outbox::add("ready:$hosting->id:$uid", 'ready_mail', (int) $hosting->id, $serverId, [], $mail)) {
             $where = sprintf('VM %d on %s', $service['vmid'] ?? 0, $service['node'] ?? '?');
             $changes['notes'] = self::noted($hosting, $operation, trim("ready: $where, " . implode(', ', $addresses), ', '));
         }
@@ -111,16 +111,19 @@ final class Applier
             $changes['notes'] = self::noted($hosting, $operation, "terminated, $what");
         }
         Capsule::table('tblhosting')->where('id', $hosting->id)->update($changes);
-        // A new order is a new machine: with a new name where the rule says so.
-        Record::change((int) $hosting->id, ['name' => '', 'username' => '', 'template' => '', 'domain' => '', 'addresses' => '']);
+        if (($before->ordered ?? '') === ($operation['id'] ?? '')) { // else a new machine was ordered meanwhile
+            Record::forget((int) $hosting->id);
+        }
     }
 
-    private static function parked(int $id, int $serverId, array $operation): void
+    /** Staff is told once for each time that an operation stops. */
+    private static function needsPerson(int $id, int $serverId, array $operation): void
     {
         $error = (array) ($operation['error'] ?? []);
         $once = sprintf('parked:%s:%s', $operation['id'] ?? '', $error['since'] ?? '');
         Outbox::add($once, 'parked', $id, $serverId, [
             'type' => (string) ($operation['type'] ?? ''),
+            'status' => (string) ($operation['status'] ?? ''),
             'step' => (string) ($error['step'] ?? ''),
             'cause' => (string) ($error['cause'] ?? ''),
             'kept' => (string) ($error['kept'] ?? ''),

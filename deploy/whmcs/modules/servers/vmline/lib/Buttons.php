@@ -3,40 +3,38 @@
 namespace WHMCS\Module\Server\Vmline;
 
 /**
- * The buttons of the admin area, in their order. The labels are those that admins know:
- * `*` works on a running machine too, `**` only on a stopped one, `->` goes on with the creation.
+ * The commands that have a button in the admin area beside those of WHMCS, in their order. Labels and marks are those
+ * that admins know: `*` works on a running machine too, `**` only on a stopped one, `->` goes on with the creation.
  */
 final class Buttons
 {
-    private const WITH_PACKAGE = true;
-
-    /** verb => [label, the options that it takes, whether the package goes with it] */
+    /** verb => [label, the values that it takes from the services tab] */
     private const TABLE = [
         'start' => ['Start', []],
         'stop' => ['Stop', []],
         'shutdown' => ['Shutdown', []],
         'reboot' => ['Reboot', []],
         'reset' => ['Reset', []],
-        'reinstall' => ['**Reinstall', ['template'], self::WITH_PACKAGE],
-        'set_dedicated_ip' => ['VMSetDedicatedIp ->', [], self::WITH_PACKAGE],
-        'clone' => ['VMClone ->', [], self::WITH_PACKAGE],
-        'set_cpu_ram' => ['**Set CPU RAM ->', [], self::WITH_PACKAGE],
-        'set_system_disk_size' => ['*Set System Disk Size ->', [], self::WITH_PACKAGE],
-        'set_system_disk_bandwidth' => ['*Set System Disk Bandwidth ->', [], self::WITH_PACKAGE],
-        'set_created_additional_disk' => ['*Set Created Additional Disk ->', [], self::WITH_PACKAGE],
-        'set_additional_disk_size' => ['*Set Additional Disk Size ->', [], self::WITH_PACKAGE],
-        'set_additional_disk_bandwidth' => ['*Set Additional Disk Bandwidth ->', [], self::WITH_PACKAGE],
-        'set_network' => ['*Set Network ->', [], self::WITH_PACKAGE],
-        'set_firewall' => ['*Set Firewall ->', [], self::WITH_PACKAGE],
-        'set_cloudinit' => ['**SetCloudinit', [], self::WITH_PACKAGE],
+        'reinstall' => ['Reinstall', ['template']],
+        'set_dedicated_ip' => ['VMSetDedicatedIp ->', []],
+        'clone' => ['VMClone ->', []],
+        'set_cpu_ram' => ['**Set CPU RAM ->', []],
+        'set_system_disk_size' => ['*Set System Disk Size ->', []],
+        'set_system_disk_bandwidth' => ['*Set System Disk Bandwidth ->', []],
+        'set_created_additional_disk' => ['*Set Created Additional Disk ->', []],
+        'set_additional_disk_size' => ['*Set Additional Disk Size ->', []],
+        'set_additional_disk_bandwidth' => ['*Set Additional Disk Bandwidth ->', []],
+        'set_network' => ['*Set Network ->', []],
+        'set_firewall' => ['*Set Firewall ->', []],
+        'set_cloudinit' => ['**SetCloudinit ->', []],
         'remove' => ['**VMRemove', []],
-        'set_dns_records' => ['Set DNS records', [], self::WITH_PACKAGE],
-        'redeploy' => ['Redeploy', [], self::WITH_PACKAGE],
-        'retry' => ['Retry step', []],
-        'resume' => ['Resume', []],
-        'cancel' => ['Cancel', []],
+        'set_dns_records' => ['Set DNS records', []],
+        'redeploy' => ['Redeploy', []],
+        'retry' => ['Retry', []],
+        'resume' => ['Resume', ['status']],
+        'cancel' => ['Cancel', ['reason']],
         'reset_status' => ['Reset status', ['status', 'reason']],
-        'adopt' => ['Set new VM id', ['vmid'], self::WITH_PACKAGE],
+        'adopt' => ['Adopt', ['vmid']],
         'migrate' => ['Migrate', ['node']],
     ];
 
@@ -68,12 +66,6 @@ final class Buttons
     public static function label(string $verb): string
     {
         return self::TABLE[$verb][0];
-    }
-
-    /** Whether the command works by what the package says. */
-    public static function takesPackage(string $verb): bool
-    {
-        return self::TABLE[$verb][2] ?? false;
     }
 
     /** @return list<string> */

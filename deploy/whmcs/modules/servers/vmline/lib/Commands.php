@@ -11,8 +11,6 @@ final class Commands
 {
     public const DONE = 'success';
 
-    private const NO_VM = 404;
-
     /** The service that this process orders: WHMCS wants to send its welcome mail right after that. */
     private static int $creating = 0;
 
@@ -53,7 +51,7 @@ final class Commands
             try {
                 $operation = Gateway::of($params)->delete(self::ref($params));
             } catch (Refusal $refusal) {
-                if ($refusal->status !== self::NO_VM || $refusal->type !== 'urn:vmline:problem:not-found') {
+                if ($refusal->type !== Refusal::NOT_FOUND) {
                     throw $refusal;
                 }
                 return;
@@ -75,8 +73,7 @@ final class Commands
 
     public static function changePassword(array $params): string
     {
-        $password = html_entity_decode((string) ($params['password'] ?? ''), ENT_QUOTES);
-        return self::act($params, 'change_password', ['password' => $password]);
+        return self::act($params, 'change_password', ['password' => self::password($params)]);
     }
 
     /** A button of the admin area, with what the admin entered for it on the services tab. */
@@ -103,12 +100,7 @@ final class Commands
     public static function customer(array $params, string $verb, string $method, array $post): string
     {
         return self::run(static function () use ($params, $verb, $method, $post): void {
-            if ($method !== 'POST') {
-                throw new Failure('Use the buttons on the page.'); // a link in a mail must not do anything
-            }
-            if (function_exists('check_token')) {
-                \check_token('WHMCS.default');
-            }
+            self::checkForm($method);
             $options = [];
             if ($verb === 'reinstall') {
                 $options = self::template($params, (string) ($post['template'] ?? ''));
@@ -117,6 +109,24 @@ final class Commands
                 }
             }
             self::send($params, $verb, $options);
+        });
+    }
+
+    /**
+     * The customer's choice of the name that reverse records lead to.
+     *
+     * @param array<string,mixed> $post
+     */
+    public static function reverseDns(array $params, ReverseDns $reverse, string $method, array $post): string
+    {
+        return self::run(static function () use ($params, $reverse, $method, $post): void {
+            self::checkForm($method);
+            $ref = self::ref($params);
+            $gateway = Gateway::of($params);
+            $package = $reverse->change($gateway->service($ref), (string) ($post['ptr_name'] ?? ''));
+            $package['cloud_init']['password'] = self::password($params); // the gateway never tells it
+            $operation = $gateway->put($ref, $package);
+            self::accepted($params, $operation, ['ptr_name' => (string) ($package['dns']['ptr_name'] ?? '')]);
         });
     }
 
@@ -133,7 +143,7 @@ final class Commands
         } catch (Failure $failure) {
             return $failure->getMessage();
         } catch (\Throwable $error) {
-            Log::activity($error::class . ' in ' . basename($error->getFile()) . ':' . $error->getLine());
+            Log::thrown($error);
             return 'The module could not do this: ' . $error::class . '. The activity log says where.';
         }
     }
@@ -146,10 +156,27 @@ final class Commands
         return Reference::of((int) $params['serviceid']);
     }
 
-    /** @return array{name:string,username:string,template:string} */
+    /** @return array{name:string,username:string,template:string,ptr_name:string} */
     public static function chosen(object $record): array
     {
-        return ['name' => $record->name, 'username' => $record->username, 'template' => $record->template];
+        return ['name' => $record->name, 'username' => $record->username, 'template' => $record->template, 'ptr_name' => $record->ptr_name];
+    }
+
+    /** The service's password as it was typed: WHMCS keeps it with entities. */
+    public static function password(array $params): string
+    {
+        return html_entity_decode((string) ($params['password'] ?? ''), ENT_QUOTES);
+    }
+
+    /** A link in a mail, or a page elsewhere, must not do anything. */
+    private static function checkForm(string $method): void
+    {
+        if ($method !== 'POST') {
+            throw new Failure('Use the buttons on the page.');
+        }
+        if (function_exists('check_token')) {
+            \check_token('WHMCS.default');
+        }
     }
 
     private static function act(array $params, string $verb, array $options = []): string
@@ -161,16 +188,18 @@ final class Commands
     {
         $ref = self::ref($params);
         $action = ['type' => $verb];
-        if (in_array($verb, Buttons::verbs(), true) && Buttons::takesPackage($verb)) {
-            $chosen = self::chosen(Record::open($params));
-            $chosen['template'] = $options['template'] ?? $chosen['template'];
-            $action['package'] = PackageBuilder::build($params, $chosen);
+        $more = isset($options['template']) ? ['template' => $options['template']] : [];
+        if ($verb === 'adopt') {
+            $action['package'] = PackageBuilder::build($params, self::chosen(Record::open($params)));
+            $more = self::columns($action['package']);
+        }
+        if ($verb === 'reinstall' && self::password($params) !== '') {
+            $options['password'] = self::password($params); // it may have been changed since the machine was made
         }
         if ($options !== []) {
             $action['params'] = $options;
         }
-        $operation = Gateway::of($params)->act($ref, $action);
-        self::accepted($params, $operation, isset($options['template']) ? ['template' => $options['template']] : []);
+        self::accepted($params, Gateway::of($params)->act($ref, $action), $more);
     }
 
     /** @return array<string,string> */

@@ -16,7 +16,7 @@ final class Connection
         try {
             $version = $gateway->get('/v1/version', [], Gateway::LOOK);
         } catch (Refusal $refusal) {
-            $old = $refusal->type === 'urn:vmline:problem:not-found';
+            $old = $refusal->type === Refusal::NOT_FOUND;
             return self::failed($old ? 'This gateway is older than the module: update it.' : $refusal->getMessage());
         } catch (Failure $failure) {
             return self::failed($failure->getMessage());

@@ -11,10 +11,8 @@ final class Feed
 {
     private const PAGE = 200;
 
-    /** Commands of which nothing was heard for so many seconds are asked for. */
-    private const SILENCE = 60;
-
-    private const ASK_AT_MOST = 20;
+    /** How often a transaction is begun that the database gave up for another. */
+    private const DEADLOCKS = 3;
 
     /** @param \Closure():int $now */
     public function __construct(
@@ -48,12 +46,15 @@ final class Feed
         }
     }
 
-    /** @return bool false if another process is at it */
+    /** @return bool false if another process is at it; that one then looks once more */
     public function pull(float $seconds = 20.0): bool
     {
-        return $this->locked(function (FeedLock $lock) use ($seconds): void {
-            $this->catchUp($lock, $seconds);
-            $this->askAfterSilent();
+        $end = microtime(true) + $seconds;
+        return $this->locked(function (FeedLock $lock) use ($end): void {
+            do {
+                $asked = $lock->asked();
+                $this->catchUp($lock, $end - microtime(true));
+            } while (microtime(true) < $end && !$lock->releaseUnlessAsked($asked));
         });
     }
 
@@ -121,7 +122,7 @@ final class Feed
             Capsule::connection()->transaction(function () use ($lock, $seq, $service): void {
                 $lock->advance($seq);
                 Applier::apply($this->serverId, $service, $seq, ($this->now)());
-            });
+            }, self::DEADLOCKS);
         } catch (LostLock $lost) {
             throw $lost;
         } catch (\Throwable $error) {
@@ -138,21 +139,10 @@ final class Feed
             $lock->renew(($this->now)());
             $seen[(string) ($service['ref'] ?? '')] = (string) ($service['status'] ?? '');
             Capsule::connection()->transaction(
-                fn () => Applier::apply($this->serverId, $service, 0, ($this->now)())
+                fn () => Applier::apply($this->serverId, $service, 0, ($this->now)()),
+                self::DEADLOCKS
             );
         }
         return $seen;
-    }
-
-    /** A command that was refused after its acceptance leaves no event of the machine. */
-    private function askAfterSilent(): void
-    {
-        $now = ($this->now)();
-        $silent = Capsule::table('mod_vmline_services')->where('serverid', $this->serverId)->where('operation_status', 'accepted')
-            ->where('updated_at', '<', $now - self::SILENCE)->orderBy('updated_at')->limit(self::ASK_AT_MOST)->get();
-        foreach ($silent as $record) {
-            $operation = $this->gateway->operation($record->operation);
-            Applier::operation($record, $operation, $now);
-        }
     }
 }

@@ -62,6 +62,7 @@ final class Fields
         'search_domain' => ['cloud_init.search_domain', 'text'],
         'dns_domain' => ['dns.domain', 'text'],
         'dns_ptr' => ['dns.ptr', 'bool'],
+        'dns_ptr_name' => ['dns.ptr_name', 'lower'],
         'dns_ttl' => ['dns.ttl_seconds', 'int'],
     ];
 

@@ -160,7 +160,7 @@ final class Gateway
 
     private function attempt(string $method, string $target, string $json, string $key, float $seconds): Answer
     {
-        $headers = ['accept' => 'application/json', 'user-agent' => 'vmline-whmcs'];
+        $headers = ['accept' => 'application/json', 'user-agent' => 'vmline-whmcs', 'vmline-actor' => self::actor()];
         if ($json !== '') {
             $headers += ['content-type' => 'application/json', 'idempotency-key' => "\"$key\""];
         }
@@ -180,6 +180,16 @@ final class Gateway
             );
         }
         return $this->transport->send($method, $target, $headers, $json, $seconds);
+    }
+
+    /** For whom WHMCS acts; operations show it beside the key. */
+    private static function actor(): string
+    {
+        return match (true) {
+            !empty($_SESSION['adminid']) => 'admin:' . (int) $_SESSION['adminid'],
+            !empty($_SESSION['uid']) => 'client:' . (int) $_SESSION['uid'],
+            default => 'cron',
+        };
     }
 
     private static function explained(TransportFailure $failure): TransportFailure

@@ -30,8 +30,10 @@ final class Hooks
      */
     public static function emailPreSend(array $vars): array
     {
-        $held = Mails::isHeldBack((string) ($vars['messagename'] ?? ''), (int) ($vars['relid'] ?? 0));
-        return $held ? ['abortsend' => true] : [];
+        return self::guarded(static function () use ($vars): array {
+            $held = Mails::isHeldBack((string) ($vars['messagename'] ?? ''), (int) ($vars['relid'] ?? 0));
+            return $held ? ['abortsend' => true] : [];
+        });
     }
 
     /**
@@ -44,12 +46,20 @@ final class Hooks
      */
     public static function validateUpgrade(array $vars, array $chosen): array
     {
-        $id = (int) ($vars['id'] ?? 0);
-        $params = ServiceParams::of($id, (int) ($vars['pid'] ?? 0), $chosen);
-        $record = Record::find($id);
-        if ($params === null || $record === null) {
-            return [];
-        }
+        return self::guarded(static function () use ($vars, $chosen): array {
+            $id = (int) ($vars['id'] ?? 0);
+            $params = ServiceParams::of($id, (int) ($vars['pid'] ?? 0), $chosen);
+            $record = Record::find($id);
+            return $params === null || $record === null ? [] : self::objections($params, $record);
+        });
+    }
+
+    /**
+     * @param array<string,mixed> $params
+     * @return list<string>
+     */
+    private static function objections(array $params, object $record): array
+    {
         try {
             $package = PackageBuilder::build($params, Commands::chosen($record));
             $gateway = Gateway::at(Server::fromId($params['serverid']));
@@ -67,12 +77,15 @@ final class Hooks
     /** A deleted service leaves no machine behind: the next run of the cron terminates it, and the ones after if it must. */
     public static function serviceDelete(int $serviceId): void
     {
-        $record = Record::find($serviceId);
-        $state = Record::state($record)['status'] ?? '';
-        if ($record === null || $record->operation === '' || $state === 'terminated') {
-            return;
-        }
-        Outbox::add("deleted:$serviceId:$record->operation", 'terminate', $serviceId, (int) $record->serverid, ['ref' => $record->ref]);
+        self::guarded(static function () use ($serviceId): array {
+            $record = Record::find($serviceId);
+            $gone = (Record::state($record)['status'] ?? '') === 'terminated';
+            if ($record !== null && $record->operation !== '' && !$gone) {
+                $once = "deleted:$serviceId:$record->operation";
+                Outbox::add($once, 'terminate', $serviceId, (int) $record->serverid, ['ref' => $record->ref]);
+            }
+            return [];
+        });
     }
 
     /**
@@ -83,9 +96,12 @@ final class Hooks
     public static function search(string $term): array
     {
         $term = trim($term);
-        if (strlen($term) < 3) {
-            return [];
-        }
+        return strlen($term) < 3 ? [] : self::guarded(static fn (): array => self::found($term));
+    }
+
+    /** @return list<array<string,string>> */
+    private static function found(string $term): array
+    {
         Tables::ensure();
         $like = '%' . addcslashes($term, '%_\\') . '%';
         $records = Capsule::table('mod_vmline_services')->where(static function ($query) use ($like, $term): void {
@@ -104,6 +120,22 @@ final class Hooks
             ];
         }
         return $found;
+    }
+
+    /**
+     * A hook that throws would break pages and mails of WHMCS that have nothing to do with machines.
+     *
+     * @param \Closure():array<array-key,mixed> $hook
+     * @return array<array-key,mixed>
+     */
+    private static function guarded(\Closure $hook): array
+    {
+        try {
+            return $hook();
+        } catch (\Throwable $error) {
+            Log::thrown($error);
+            return [];
+        }
     }
 
     private static function text(string $text): string

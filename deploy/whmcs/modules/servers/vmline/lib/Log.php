@@ -40,6 +40,12 @@ final class Log
         \logActivity("vmline: $message");
     }
 
+    /** Where something was thrown that nobody expected. Its message may hold what was being written, so it is left out. */
+    public static function thrown(\Throwable $error): void
+    {
+        self::activity($error::class . ' in ' . basename($error->getFile()) . ':' . $error->getLine());
+    }
+
     /**
      * Each secret as it is and as it stands in JSON.
      *

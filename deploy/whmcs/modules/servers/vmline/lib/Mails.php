@@ -23,7 +23,7 @@ final class Mails
     /** Whether WHMCS must not send this mail now: the machine is not ready, or is only being ordered. */
     public static function isHeldBack(string $template, int $serviceId): bool
     {
-        if (Outbox::mailing($serviceId) || self::welcome($serviceId) !== $template) {
+        if (Errand::mailing($serviceId) || self::welcome($serviceId) !== $template) {
             return false;
         }
         $uid = (string) (Record::find($serviceId)->uid ?? '');

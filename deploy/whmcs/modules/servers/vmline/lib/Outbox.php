@@ -2,142 +2,120 @@
 
 namespace WHMCS\Module\Server\Vmline;
 
+use Illuminate\Database\Query\Builder;
 use WHMCS\Database\Capsule;
 
 /**
- * What is to be done exactly once outside of a transaction: mails, notifications, releases.
+ * What is to be done exactly once outside of a transaction: mails, notifications, releases. Errand does it.
  *
- * A row is made in the transaction of the change that asks for it. Whoever turns it from due to doing does it. One
- * that died meanwhile leaves it there: a mail that may have gone out is not sent again.
+ * A row is made in the transaction of the change that asks for it. Whoever turns it from due to doing does it. What
+ * is left in the hands of one that died is done again, but for mails: whether one went out is not known, and a
+ * customer must not get it twice. Staff is told instead.
  */
 final class Outbox
 {
+    public const DUE = 'due';
+    public const DONE = 'done';
+
+    private const DOING = 'doing';
     private const TABLE = 'mod_vmline_outbox';
+    private const MAX_ONCE = 190;
     private const AT_ONCE = 50;
     private const FIRST_WAIT = 60;
     private const LONGEST_WAIT = 3600;
 
-    /** What may be repeated is due again after so many seconds in the hands of one that died. */
+    /** Seconds after which one that has not finished counts as dead. */
     private const GIVEN_UP = 600;
-
-    /** The service whose ready mail this process sends now. */
-    private static int $mailing = 0;
 
     /**
      * @param array<string,scalar> $payload
+     * @param int $dueAt unix time before which it is not done
      * @return bool false if it was asked for before
      */
-    public static function add(string $once, string $kind, int $serviceId, int $serverId, array $payload, string $status = 'due'): bool
-    {
+    public static function add(
+        string $once,
+        string $kind,
+        int $serviceId,
+        int $serverId,
+        array $payload,
+        string $status = self::DUE,
+        int $dueAt = 0,
+    ): bool {
         Tables::ensure();
         return Capsule::table(self::TABLE)->insertOrIgnore([
-            'once' => substr($once, 0, 190),
+            'once' => substr($once, 0, self::MAX_ONCE),
             'kind' => $kind,
             'serviceid' => $serviceId,
             'serverid' => $serverId,
             'payload' => json_encode($payload, JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE),
             'status' => $status,
+            'due_at' => $dueAt,
         ]) === 1;
     }
 
     /** Says once that something happened, for what is done in the same transaction. */
     public static function remember(string $once, int $serviceId): bool
     {
-        return self::add($once, 'done', $serviceId, 0, [], 'done');
+        return self::add($once, 'done', $serviceId, 0, [], self::DONE);
     }
 
     public static function isDone(string $once): bool
     {
         Tables::ensure();
-        return Capsule::table(self::TABLE)->where('once', $once)->where('status', 'done')->exists();
+        return Capsule::table(self::TABLE)->where('once', $once)->where('status', self::DONE)->exists();
     }
 
-    public static function mailing(int $serviceId): bool
+    /** Takes back what need no longer be done. */
+    public static function settle(string $once): void
     {
-        return self::$mailing === $serviceId;
+        Capsule::table(self::TABLE)->where('once', substr($once, 0, self::MAX_ONCE))->where('status', self::DUE)
+            ->update(['status' => self::DONE]);
     }
 
     public static function flush(int $serverId, Gateway $gateway, int $now): void
     {
         $rows = Capsule::table(self::TABLE)->where('serverid', $serverId);
-        (clone $rows)->where('kind', 'terminate')->where('status', 'doing')->where('due_at', '<', $now - self::GIVEN_UP)
-            ->update(['status' => 'due']);
-        $due = (clone $rows)->where('status', 'due')->where('due_at', '<=', $now)->orderBy('id')->limit(self::AT_ONCE)->get();
+        self::takeOver($rows, $now);
+        $due = (clone $rows)->where('status', self::DUE)->where('due_at', '<=', $now)->orderBy('id')->limit(self::AT_ONCE)->get();
         foreach ($due as $row) {
-            $claimed = Capsule::table(self::TABLE)->where('id', $row->id)->where('status', 'due')
-                ->update(['status' => 'doing', 'due_at' => $now]);
-            if ($claimed === 1) {
+            $mine = Capsule::table(self::TABLE)->where('id', $row->id)->where('status', self::DUE)
+                ->update(['status' => self::DOING, 'due_at' => $now]);
+            if ($mine === 1) {
                 self::attempt($row, $gateway, $now);
             }
+        }
+    }
+
+    /** What others began and did not finish. */
+    private static function takeOver(Builder $rows, int $now): void
+    {
+        foreach ((clone $rows)->where('status', self::DOING)->where('due_at', '<', $now - self::GIVEN_UP)->get() as $row) {
+            $mail = $row->kind === 'ready_mail';
+            if ($mail) {
+                self::add("unsure:$row->once", 'parked', (int) $row->serviceid, (int) $row->serverid, [
+                    'type' => 'ready mail',
+                    'cause' => 'WHMCS was ended while it sent the mail, so whether it went out is not known.',
+                    'kept' => 'It was not sent again.',
+                    'next' => 'Ask the customer, or send it from the service\'s page.',
+                ]);
+            }
+            Capsule::table(self::TABLE)->where('id', $row->id)->where('status', self::DOING)
+                ->update(['status' => $mail ? self::DONE : self::DUE]);
         }
     }
 
     private static function attempt(object $row, Gateway $gateway, int $now): void
     {
         try {
-            match ($row->kind) {
-                'ready_mail' => self::mail((int) $row->serviceid),
-                'parked' => self::notify($row),
-                'terminate' => self::release($row, $gateway),
-            };
-            Capsule::table(self::TABLE)->where('id', $row->id)->update(['status' => 'done']);
+            $done = Errand::run($row, $gateway);
         } catch (\Throwable $error) {
-            $wait = min(self::LONGEST_WAIT, self::FIRST_WAIT * 2 ** min(10, (int) $row->attempts));
-            Capsule::table(self::TABLE)->where('id', $row->id)
-                ->update(['status' => 'due', 'attempts' => $row->attempts + 1, 'due_at' => $now + $wait]);
+            $done = false;
             $what = $error instanceof Failure ? $error->getMessage() : $error::class;
-            Log::activity("$row->kind of service $row->serviceid failed and is tried again in $wait s: $what");
+            Log::activity("$row->kind of service $row->serviceid failed and is tried again: $what");
         }
-    }
-
-    /** The product's welcome mail, which EmailPreSend held back when the order was accepted. */
-    private static function mail(int $serviceId): void
-    {
-        $template = Mails::welcome($serviceId);
-        if ($template === null) {
-            return; // the product has none
-        }
-        self::$mailing = $serviceId;
-        try {
-            self::api('SendEmail', ['messagename' => $template, 'id' => $serviceId]);
-        } finally {
-            self::$mailing = 0;
-        }
-    }
-
-    private static function notify(object $row): void
-    {
-        $said = array_map('strval', (array) json_decode($row->payload, true));
-        $text = implode(' ', array_filter([$said['cause'] ?? '', $said['kept'] ?? '', $said['next'] ?? '']));
-        $what = trim(($said['type'] ?? '') . ' of service ' . $row->serviceid . ' needs a person');
-        self::api('TriggerNotificationEvent', [
-            'notification_identifier' => "vmline.$row->kind",
-            'title' => $what . (($said['step'] ?? '') === '' ? '' : " before {$said['step']}"),
-            'message' => $text,
-            'url' => AdminTab::url((int) $row->serviceid),
-            'status' => 'Waiting',
-            'statusStyle' => 'danger',
-        ]);
-    }
-
-    /** The machine of a service that was deleted in WHMCS. */
-    private static function release(object $row, Gateway $gateway): void
-    {
-        try {
-            $gateway->delete((string) (json_decode($row->payload, true)['ref'] ?? ''));
-        } catch (Refusal $refusal) {
-            if ($refusal->type !== 'urn:vmline:problem:not-found') {
-                throw $refusal;
-            }
-        }
-    }
-
-    /** @param array<string,mixed> $values */
-    private static function api(string $command, array $values): void
-    {
-        $answer = \localAPI($command, $values);
-        if (($answer['result'] ?? '') !== 'success') {
-            throw new Failure("$command: " . ($answer['message'] ?? 'no success'));
-        }
+        $wait = min(self::LONGEST_WAIT, self::FIRST_WAIT * 2 ** min(10, (int) $row->attempts));
+        Capsule::table(self::TABLE)->where('id', $row->id)->update(
+            $done ? ['status' => self::DONE] : ['status' => self::DUE, 'attempts' => $row->attempts + 1, 'due_at' => $now + $wait]
+        );
     }
 }

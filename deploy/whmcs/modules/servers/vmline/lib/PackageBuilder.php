@@ -16,7 +16,7 @@ final class PackageBuilder
 
     /**
      * @param array<string,mixed> $params as WHMCS gives them
-     * @param array{name:string,username:string,template:string} $chosen what was chosen for this service before. The
+     * @param array{name:string,username:string,template:string,ptr_name:string} $chosen what was chosen for this service before. The
      *     template of a machine that exists wins; for the others custom fields do.
      * @return array<string,mixed>
      * @throws Failure
@@ -37,9 +37,11 @@ final class PackageBuilder
         if ($chosen['template'] !== '') {
             $package['template'] = $chosen['template'];
         }
-        $password = html_entity_decode((string) ($params['password'] ?? ''), ENT_QUOTES);
-        if ($password !== '') {
-            $package['cloud_init']['password'] = $password;
+        if ($chosen['ptr_name'] !== '' && !empty($package['dns']['ptr'])) {
+            $package['dns']['ptr_name'] = $chosen['ptr_name'];
+        }
+        if (Commands::password($params) !== '') {
+            $package['cloud_init']['password'] = Commands::password($params);
         }
         if (!empty($package['firewall']['rules'])) {
             $package['firewall']['enabled'] ??= true;

@@ -11,10 +11,20 @@ final class Record
 {
     private const TABLE = 'mod_vmline_services';
 
+    /** A command of which nothing was heard for so many seconds is asked for. */
+    private const SILENCE = 60;
+
     public static function find(int $serviceId): ?object
     {
         Tables::ensure();
         return Capsule::table(self::TABLE)->where('serviceid', $serviceId)->first();
+    }
+
+    /** Makes the service's row if there is none. */
+    public static function make(int $serviceId, int $serverId): void
+    {
+        Tables::ensure();
+        Capsule::table(self::TABLE)->insertOrIgnore(['serviceid' => $serviceId, 'serverid' => $serverId, 'ref' => Reference::of($serviceId)]);
     }
 
     /**
@@ -26,10 +36,8 @@ final class Record
      */
     public static function open(array $params): object
     {
-        Tables::ensure();
         $id = (int) $params['serviceid'];
-        $server = (int) ($params['serverid'] ?? 0);
-        Capsule::table(self::TABLE)->insertOrIgnore(['serviceid' => $id, 'serverid' => $server, 'ref' => Reference::of($id)]);
+        self::make($id, (int) ($params['serverid'] ?? 0));
         $rule = ConfigOptions::values($params)['name_rule'];
         $name = NameRule::make($rule, (int) ($params['userid'] ?? 0), $id, time(), random_int(...));
         Capsule::table(self::TABLE)->where('serviceid', $id)->where('name', '')->update(['name' => $name]);
@@ -47,13 +55,24 @@ final class Record
     public static function accepted(int $serviceId, int $serverId, array $operation, array $more = []): void
     {
         Tables::ensure();
+        $id = (string) ($operation['id'] ?? '');
         Capsule::table(self::TABLE)->updateOrInsert(['serviceid' => $serviceId], $more + [
             'serverid' => $serverId,
             'ref' => Reference::of($serviceId),
-            'operation' => (string) ($operation['id'] ?? ''),
+            'operation' => $id,
+            'ordered' => $id,
             'operation_status' => (string) ($operation['status'] ?? ''),
             'updated_at' => time(),
         ]);
+        if (in_array($operation['status'] ?? '', ['accepted', 'queued'], true)) {
+            Outbox::add("outcome:$id", 'outcome', $serviceId, $serverId, ['operation' => $id], Outbox::DUE, time() + self::SILENCE);
+        }
+    }
+
+    /** A new order is a new machine: with a new name where the rule says so. */
+    public static function forget(int $serviceId): void
+    {
+        self::change($serviceId, ['name' => '', 'username' => '', 'template' => '', 'domain' => '', 'ptr_name' => '', 'addresses' => '']);
     }
 
     /** @param array<string,mixed> $changes */

@@ -7,6 +7,8 @@ namespace WHMCS\Module\Server\Vmline;
  */
 final class Refusal extends Failure
 {
+    public const NOT_FOUND = 'urn:vmline:problem:not-found';
+
     public function __construct(
         public readonly int $status,
         public readonly string $type,

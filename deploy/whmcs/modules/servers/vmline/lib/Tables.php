@@ -59,6 +59,8 @@ final class Tables
                 $t->string('domain', 255)->default('');
                 $t->string('operation', 140)->default('');
                 $t->string('operation_status', 20)->default('');
+                $t->string('ordered', 140)->default(''); // the operation that WHMCS asked for last
+                $t->string('ptr_name', 253)->default(''); // the customer's choice; empty: the machine's own name
                 $t->text('addresses')->nullable();
                 $t->text('options')->nullable();
                 $t->mediumText('state')->nullable();
@@ -70,6 +72,7 @@ final class Tables
                 $t->unsignedBigInteger('cursor')->default(0);
                 $t->string('holder', 32)->default('');
                 $t->unsignedInteger('held_until')->default(0);
+                $t->unsignedInteger('asked')->default(0); // how often another wanted to while it was held
             },
             // What is to be done once: a row is made with the change that asks for it.
             'mod_vmline_outbox' => static function (Blueprint $t): void {

@@ -23,6 +23,18 @@
           <button type="submit" class="btn btn-default" data-verb="{$verb|escape:'html'}" {if !$vmline.buttons.$verb}disabled{/if}>{$label|escape:'html'}</button>
         </form>
       {/foreach}
+      {if $vmline.reverse}
+        <hr>
+        <form method="post" action="clientarea.php?action=productdetails">
+          <input type="hidden" name="token" value="{$token|escape:'html'}">
+          <input type="hidden" name="id" value="{$vmline.serviceid|escape:'html'}">
+          <input type="hidden" name="modop" value="custom">
+          <input type="hidden" name="a" value="CustomerReverseDns">
+          <label>Reverse DNS name <input type="text" name="ptr_name" class="form-control" maxlength="253" value="{$vmline.reverse|escape:'html'}"></label>
+          <button type="submit" class="btn btn-default" data-verb="reverse" {if !$vmline.buttons.reverse}disabled{/if}>Change</button>
+          <small>The name must lead to one of the machine's addresses first. Empty: the machine's own name.</small>
+        </form>
+      {/if}
       <hr>
       <form method="post" action="clientarea.php?action=productdetails">
         <input type="hidden" name="token" value="{$token|escape:'html'}">
