@@ -101,7 +101,7 @@ final class RealGatewayTest extends WhmcsCase
         }
         $this->assertSame('refused', $record->operation_status);
         Outbox::flush(self::SERVER, $gateway, time());
-        $this->assertStringContainsString('nowhere', $this->calls('TriggerNotificationEvent')[0][0]['message']);
+        $this->assertStringContainsString('nowhere', $this->calls('TriggerNotificationEvent')[0]['message']);
         $this->assertSame('success', vmline_CreateAccount($this->params()), 'once it is corrected');
         $this->await('ready');
     }
