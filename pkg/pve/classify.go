@@ -76,6 +76,7 @@ var rules = []rule{
 	{text: `^no such IPSet '[^']*'$`, kind: Missing, source: "PVE::API2::Firewall::IPSet load_config"},
 
 	{text: `^Agent error: (PID -?\d+ does not exist|Invalid parameter 'pid')`, kind: Missing, source: "qemu-ga guest-exec-status"},
+	{text: `^Cannot move disk to another VM while the source VM is running`, kind: Conflict, source: "PVE::API2::Qemu move_vm_disk"},
 	{text: `^(Target d|D)isk (key )?'[^']+' (is already in use for|for) VM '\d+'( does not exist)?$`, kind: Conflict, source: "PVE::API2::Qemu move_vm_disk"},
 
 	// The guest or QEMU did not answer in time, or somebody stopped the task.
@@ -92,13 +93,15 @@ var rules = []rule{
 	{text: `\b(storage|volume|disk|bridge|pool) '[^']+' (does not exist|is disabled|is not available|not available on node)`, kind: Refused, source: "PVE::Storage, PVE::API2::Qemu; recorded"},
 	{text: `^no such cluster node '|^unable to get any free VMID in range`, kind: Refused, source: "PVE::Cluster check_node_exists, nextid; recorded"},
 	{text: `^can't clone (VM to node|to non-shared storage) '`, kind: Refused, source: "PVE::API2::Qemu clone_vm"},
-	{text: `can't migrate (linked clone|local (disk|cdrom)|VM - )|can't migrate running VM`, kind: Refused, source: "PVE::QemuMigrate sync_disks, prepare"},
+	{text: `can't migrate (linked clone|local (disk|cdrom)|VM - |VM which uses|'[^']+' (as it's a clone of|- storage type))|can't (live )?migrate (running VM|attached local disks)`, kind: Refused, source: "PVE::QemuMigrate scan_local_volumes, prepare"},
+	{text: `^online migrate failure - `, kind: Transient, source: "PVE::AbstractMigrate: the VM runs on where it was"},
 	{text: `^Linked clone feature is not supported|^parameter '\w+' not allowed for linked clones`, kind: Refused, source: "PVE::API2::Qemu clone_vm; recorded"},
 	{text: `^shrinking disks is not supported$|^you can't resize a cdrom$|^snapshot feature is not available$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^you can't (start a vm if it's|convert a VM to) a? ?template`, kind: Refused, source: "PVE::QemuServer vm_start; recorded"},
 	{text: `^no options specified$|^balloon value too large|^only root can set '|\(reserved name\)$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^MAX \d+ vcpus allowed per VM on this node$`, kind: Refused, source: "PVE::QemuServer config_to_command; recorded"},
 	{text: `^Agent error: `, kind: Refused, source: "PVE::QemuServer::Agent check_agent_error: the agent answered, with a refusal"},
+	{text: `^could not find target VM \d+$|^Can't move disk|^CD drive contents can't be moved|^you can't move a (cdrom|disk with snapshots)`, kind: Refused, source: "PVE::API2::Qemu move_vm_disk"},
 	{text: `^Both VMs need to be on the same node|^Cannot reassign unused disk to '|^you can't move to the same storage with same format`, kind: Refused, source: "PVE::API2::Qemu move_vm_disk"},
 	{text: `^No QEMU guest agent configured$`, kind: Refused, source: "PVE::QemuServer::Agent; recorded"},
 	{text: `^volume_size_info on '[^']+' failed`, kind: Refused, source: "PVE::Storage; recorded"},

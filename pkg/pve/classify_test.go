@@ -37,6 +37,11 @@ func TestKindsOfTexts(t *testing.T) {
 		{500, "no such IPSet 'ipfilter-net0'", Missing},
 		{413, "Request Entity Too Large", Refused},
 		{418, "I'm a teapot", Unreachable},
+		{taskExit, "Problem found while scanning volumes - can't migrate VM - check log", Refused},
+		{taskExit, "Problem found while scanning volumes - can't migrate 'local:9000/base-9000-disk-0.raw/101/vm-101-disk-0.raw' as it's a clone of '9000/base-9000-disk-0.raw'", Refused},
+		{taskExit, "Can't connect to destination address using public key", Transient},
+		{500, "could not find target VM 105", Refused},
+		{500, "Cannot move disk to another VM while the source VM is running - detach first", Conflict},
 	} {
 		if got := classify(test.code, true, test.text); got != test.want {
 			t.Errorf("%d %q: %s, want %s", test.code, test.text, got, test.want)

@@ -339,3 +339,27 @@ func TestSimPending(t *testing.T) {
 		}
 	})
 }
+
+// TestSimMigrationSaysWhy: Proxmox ends every failed migration with the same words; what counts is in its log.
+func TestSimMigrationSaysWhy(t *testing.T) {
+	onSim(t, func(t *testing.T, c *pve.Client, sim *pvesim.Cluster) {
+		ctx, must := t.Context(), done(t, c)
+		must(c.Clone(ctx, "pve1", 9000, pve.CloneOptions{NewID: 101, Full: true, Storage: "local"}))
+		must(c.Start(ctx, "pve1", 101))
+		u, err := c.Migrate(ctx, "pve1", 101, "pve2", pve.MigrateOptions{Online: true})
+		err = ends(ctx, c, u, err)
+		if failed, ok := errors.AsType[*pve.TaskError](err); !ok || failed.Kind != pve.Refused || !strings.Contains(failed.ExitStatus, "can't migrate VM - check log") ||
+			!strings.Contains(strings.Join(failed.Log, "\n"), "without with-local-disks option") {
+			t.Errorf("%v", err)
+		}
+		must(c.Migrate(ctx, "pve1", 101, "pve2", pve.MigrateOptions{Online: true, WithLocalDisks: true}))
+		sim.SetNodeOnline("pve3", false)
+		u, err = c.Migrate(ctx, "pve2", 101, "pve3", pve.MigrateOptions{Online: true, WithLocalDisks: true})
+		if err = ends(ctx, c, u, err); pve.KindOf(err) != pve.Transient || !strings.Contains(err.Error(), "Can't connect to destination address") {
+			t.Errorf("%v", err)
+		}
+		if v, _ := sim.VM(101); v.Node != "pve2" || v.Status != "running" || v.Lock != "" {
+			t.Errorf("%+v", v)
+		}
+	})
+}

@@ -3,6 +3,8 @@ package pve
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -133,15 +135,37 @@ func (c *Client) result(ctx context.Context, u UPID, s TaskStatus) (TaskResult, 
 	if strings.HasPrefix(s.ExitStatus, "WARNINGS: ") {
 		return TaskResult{UPID: u, Warnings: s.ExitStatus, Log: log}, nil
 	}
-	exit := newScrubber(c.cfg.secrets(), nil).text(bounded(s.ExitStatus))
-	return TaskResult{}, &TaskError{Cluster: c.cfg.Name, UPID: u, ExitStatus: exit, Log: log, Kind: taskKind(u, s.ExitStatus)}
+	exit, kind := newScrubber(c.cfg.secrets(), nil).text(bounded(s.ExitStatus)), taskKind(u, s.ExitStatus)
+	if why := loggedReason(s.ExitStatus, log); why != "" {
+		exit, kind = exit+": "+why, taskKind(u, why)
+	}
+	return TaskResult{}, &TaskError{Cluster: c.cfg.Name, UPID: u, ExitStatus: exit, Log: log, Kind: kind}
 }
 
-// taskKind is the kind of a failed task. A clone or a move that misses a configuration may mean either of two VMs, so it
-// proves nothing about any.
+// vague are exit statuses that leave the reason to the log (PVE::AbstractMigrate).
+var vague = regexp.MustCompile(`^migration (aborted|problems)$`)
+
+// reasonLine is how a migration logs one: "2026-11-24 12:00:00 ERROR: migration aborted (duration 00:00:01): ...".
+var reasonLine = regexp.MustCompile(`^[0-9-]{10} [0-9:]{8} ERROR: (?:migration aborted \(duration [0-9:]+\): )?(.+)$`)
+
+// loggedReason is the last reason in the log of a task whose exit status gives none.
+func loggedReason(exit string, log []string) string {
+	if !vague.MatchString(exit) {
+		return ""
+	}
+	for _, line := range slices.Backward(log) {
+		if m := reasonLine.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], "migration finished with problems") {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+// taskKind is the kind of a failed task. A clone or a move that misses a configuration may mean either of two VMs, and a
+// migration either of two nodes, so it proves nothing about any.
 func taskKind(u UPID, exit string) Kind {
 	k := classify(taskExit, true, exit)
-	if k == Gone && (u.Type() == "qmclone" || u.Type() == "qmmove") {
+	if k == Gone && slices.Contains([]string{"qmclone", "qmmove", "qmigrate"}, u.Type()) {
 		return Conflict
 	}
 	return k

@@ -74,24 +74,3 @@ func agentAddress(cidr string) object {
 	prefix, _ := strconv.Atoi(bits) // checked when it was set
 	return object{"ip-address": addr, "ip-address-type": kind, "prefix": prefix}
 }
-
-// agentExec takes any command; it ends at once with exit code 0 and cloud-init's words.
-func (q *call) agentExec() (any, error) {
-	v, err := q.agent()
-	if err != nil {
-		return nil, err
-	}
-	v.execs++
-	return object{"pid": 700 + v.execs}, nil
-}
-
-func (q *call) agentExecStatus() (any, error) {
-	v, err := q.agent()
-	if err != nil {
-		return nil, err
-	}
-	if pid := q.p.int("pid", 0); pid <= 700 || pid > 700+v.execs {
-		return nil, fail("Agent error: PID %d does not exist", pid)
-	}
-	return object{"exited": 1, "exitcode": 0, "out-data": "status: done\n"}, nil
-}

@@ -286,7 +286,7 @@ func TestGoProxmoxCallsOfAccess(t *testing.T) {
 		{"NewGroup", func() error { return pve.NewGroup(ctx, "staff", "all") }},
 		{"Groups", some(func() (proxmox.Groups, error) { return pve.Groups(ctx) })},
 		{"NewUser", func() error {
-			return pve.NewUser(ctx, &proxmox.NewUser{UserID: "u1@pve", Enable: true, Password: "hello", Groups: proxmox.CSV{"staff"}})
+			return pve.NewUser(ctx, &proxmox.NewUser{UserID: "u1@pve", Enable: true, Password: "hello-hello", Groups: proxmox.CSV{"staff"}})
 		}},
 		{"Users", gives(func() (proxmox.Users, error) { return pve.Users(ctx) }, func(l proxmox.Users) bool { return len(l) == 3 })},
 		{"User", gives(user, func(u *proxmox.User) bool { return u.UserID == "u1@pve" && bool(u.Enable) })},
@@ -298,7 +298,7 @@ func TestGoProxmoxCallsOfAccess(t *testing.T) {
 			return u.Update(ctx, proxmox.UserOptions{Comment: "first"})
 		}},
 		{"Group", gives(func() (*proxmox.Group, error) { return pve.Group(ctx, "staff") }, func(g *proxmox.Group) bool { return len(g.Members) == 1 })},
-		{"Password", func() error { return pve.Password(ctx, "u1@pve", "hello2") }},
+		{"Password", func() error { return pve.Password(ctx, "u1@pve", "hello-hello-2") }},
 		{"NewRole", func() error { return pve.NewRole(ctx, "look", "VM.Audit") }},
 		{"Roles", some(func() (proxmox.Roles, error) { return pve.Roles(ctx) })},
 		{"Role", gives(func() (proxmox.Permission, error) { return pve.Role(ctx, "look") }, func(p proxmox.Permission) bool { return bool(p["VM.Audit"]) })},

@@ -97,6 +97,10 @@ type Guest struct {
 	IgnoresShutdown bool
 	// AgentAfter is how long after the start the agent answers.
 	AgentAfter time.Duration
+	// CloudInitAfter is how long after the start cloud-init ends.
+	CloudInitAfter time.Duration
+	// CloudInit is what "cloud-init status" says once it has ended: done (the default), error, disabled.
+	CloudInit string
 }
 
 // Durations says how long the work of each kind of task takes, after its locks are held. Zero means

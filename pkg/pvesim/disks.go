@@ -1,7 +1,6 @@
 package pvesim
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -161,56 +160,23 @@ func (q *call) moveDisk() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.unlocked(false); err != nil {
+		return nil, err
+	}
 	if err := v.checkDigest(q.p["digest"]); err != nil {
 		return nil, err
 	}
 	switch {
 	case q.p.has("storage") && q.p.has("target-vmid"):
-		return nil, badParam("storage", "either set 'storage' or 'target-vmid', but not both")
+		const both = "either set 'storage' or 'target-vmid', but not both"
+		return nil, badParams(map[string]string{"storage": both, "target-vmid": both})
 	case q.p.has("target-vmid"):
 		return q.reassign(v)
 	case q.p.has("storage"):
 		return q.moveToStorage(v)
 	}
-	return nil, badParam("target-vmid", "either 'storage' or 'target-vmid' needs to be set")
-}
-
-func (q *call) reassign(v *vm) (any, error) {
-	disk, id := q.p["disk"], q.p.int("target-vmid", 0)
-	slot := q.p.str("target-disk", disk)
-	dst := q.c.vms[id]
-	switch {
-	case dst == nil:
-		return nil, fail("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", q.node, id)
-	case dst.node != v.node:
-		return nil, fail("Both VMs need to be on the same node (%s) but target VM is on %s.", v.node, dst.node)
-	case v.conf[disk] == "":
-		return nil, fail("Disk '%s' for VM '%d' does not exist", disk, v.id)
-	case dst.conf[slot] != "":
-		return nil, fail("Target disk key '%s' is already in use for VM '%d'", slot, id)
-	case slotKind(disk) == "unused" && slotKind(slot) != "unused":
-		return nil, fail("Cannot reassign unused disk to '%s'", slot)
-	}
-	if err := q.need(fmt.Sprintf("/vms/%d", id), "VM.Config.Disk"); err != nil {
-		return nil, err
-	}
-	name := fmt.Sprintf("%d-%s>%d-%s", v.id, disk, id, slot)
-	return q.fork("qmmove", name, func(t *task) *job {
-		return &job{locks: append(lockVM(v.id), lockVM(id)...), steps: once(q.c.cfg.Durations.Move, func() error {
-			t.log("reassign disk '%s' from VM '%d' as '%s' to VM '%d'", disk, v.id, slot, id)
-			d := mustDrive(disk, v.conf[disk])
-			vol := q.c.volume(d.volid, v.node)
-			if vol == nil {
-				return fail("volume '%s' does not exist", d.volid)
-			}
-			q.c.rename(vol, id)
-			t.log("removing disk '%s' from VM '%d' config", disk, v.id)
-			delete(v.conf, disk)
-			d.volid = vol.volid()
-			dst.conf[slot] = d.String()
-			return nil
-		})}
-	}), nil
+	const neither = "both 'storage' and 'target-vmid' missing, either needs to be set"
+	return nil, badParams(map[string]string{"storage": neither, "target-vmid": neither})
 }
 
 // rename makes a volume another VM's.
@@ -235,9 +201,15 @@ func (q *call) moveToStorage(v *vm) (any, error) {
 		return nil, fail("disk '%s' does not exist", disk)
 	}
 	d := mustDrive(disk, v.conf[disk])
+	if d.cdrom() {
+		return nil, fail("you can't move a cdrom")
+	}
 	src := q.c.volume(d.volid, v.node)
 	if src == nil {
 		return nil, fail("volume '%s' does not exist", d.volid)
+	}
+	if q.p.bool("delete") && v.inSnapshot(d.volid) {
+		return nil, fail("you can't move a disk with snapshots and delete the source")
 	}
 	if src.storage == s && q.p.str("format", src.format) == src.format {
 		return nil, fail("you can't move to the same storage with same format")

@@ -17,7 +17,7 @@ func (c *Cluster) boots(v *vm) {
 
 // halts makes a VM stop; pending changes come into force.
 func (c *Cluster) halts(v *vm) {
-	v.running, v.paused, v.onDrive = false, false, nil
+	v.running, v.paused, v.onDrive, v.programs = false, false, nil, nil
 	c.applyPending(v)
 }
 
@@ -82,16 +82,17 @@ func (q *call) mayStart(t *task, v *vm) error {
 			return fail("volume '%s' does not exist", d.volid)
 		}
 	}
-	return q.c.checkBridges(v, conf)
+	return q.c.bridgesOn(q.c.node(v.node), conf)
 }
 
-func (c *Cluster) checkBridges(v *vm, conf map[string]string) error {
+// bridgesOn checks that a node has the bridges of a configuration.
+func (c *Cluster) bridgesOn(on *node, conf map[string]string) error {
 	for _, k := range sortedKeys(conf) {
 		if !isNIC(k) {
 			continue
 		}
 		n, _ := parseNIC(k, conf[k])
-		if b := n.opts["bridge"]; b != "" && !contains(c.node(v.node).Bridges, b) {
+		if b := n.opts["bridge"]; b != "" && !contains(on.Bridges, b) {
 			return fail("bridge '%s' does not exist", b)
 		}
 	}
@@ -175,10 +176,17 @@ func (q *call) vmReboot() (any, error) {
 	if !v.running {
 		return nil, fail("VM %d not running", v.id)
 	}
-	return q.shutdownTask("qmreboot", q.c.cfg.Durations.Reboot, func(t *task, v *vm) error {
-		q.c.boots(v)
-		return nil
+	return q.shutdownTask("qmreboot", q.c.cfg.Durations.Reboot, func(_ *task, v *vm) error {
+		return q.c.startAgain(v)
 	}), nil
+}
+
+// startAgain starts a VM that has shut down for a reboot. The task of the reboot is over by then: the
+// node itself, which cleans up after each VM that stops, starts it in a task of its own.
+func (c *Cluster) startAgain(v *vm) error {
+	node := &call{c: c, who: identity{user: "root@pam"}, node: v.node, vars: map[string]string{"node": v.node, "vmid": itoa(v.id)}, p: params{}}
+	_, err := node.vmStart()
+	return err
 }
 
 // shutdownTask asks a guest to shut down, waits for it, and does what comes then.

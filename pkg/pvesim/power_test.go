@@ -1,6 +1,9 @@
 package pvesim
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -106,5 +109,81 @@ func TestSnapshots(t *testing.T) {
 	s.ends("DELETE", snapshots+"/one", "", "OK")
 	if v, _ := s.VM(101); len(v.Snapshots) != 0 || v.Config["parent"] != "" {
 		t.Errorf("%v, parent %q", v.Snapshots, v.Config["parent"])
+	}
+}
+
+// TestRebootIsAStopAndAStart: the task ends when the guest is down; the node starts it in another, and with
+// it come the pending changes.
+func TestRebootIsAStopAndAStart(t *testing.T) {
+	inTime(t, Durations{Reboot: 5 * time.Second, Start: 2 * time.Second}, func(s *sim) {
+		s.clone(101)
+		s.ends("POST", status101+"start", "", "OK")
+		s.data("PUT", conf101, "cores=3")
+		s.ends("POST", status101+"reboot", "timeout=60", "OK")
+		if v, _ := s.VM(101); v.Status != "stopped" || v.Config["cores"] != "3" {
+			t.Errorf("%+v", v)
+		}
+		pass(3 * time.Second)
+		last := s.Tasks()[len(s.Tasks())-1]
+		if v, _ := s.VM(101); v.Status != "running" || last.Type != "qmstart" || last.User != "root@pam" {
+			t.Errorf("%+v, %+v", v, last)
+		}
+		s.SetGuest(101, Guest{IgnoresShutdown: true})
+		s.ends("POST", status101+"reboot", "timeout=60", "VM quit/powerdown failed - got timeout")
+		if v, _ := s.VM(101); v.Status != "running" {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+func TestProgramsInTheGuest(t *testing.T) {
+	const agent = "/nodes/pve1/qemu/101/agent/"
+	inTime(t, Durations{}, func(s *sim) {
+		s.clone(101)
+		s.SetGuest(101, Guest{CloudInitAfter: time.Minute})
+		s.ends("POST", status101+"start", "", "OK")
+		run := func(command string) string {
+			got := s.json("POST", agent+"exec", `{"command":`+command+`}`)
+			if got.code != 200 {
+				t.Fatal(got.reason)
+			}
+			var b struct{ Data struct{ PID int } }
+			if err := json.Unmarshal(got.body, &b); err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint("pid=", b.Data.PID)
+		}
+		status := func(pid, want string) {
+			t.Helper()
+			if got := string(s.do("GET", agent+"exec-status", pid).body); !strings.Contains(got, want) {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		ask, wait := run(`["cloud-init","status"]`), run(`["cloud-init","status","--wait"]`)
+		status(ask, "status: running")
+		status(ask, "does not exist") // told once
+		status(wait, `"exited":0`)
+		pass(time.Minute)
+		status(wait, "status: done")
+		s.SetGuest(101, Guest{CloudInit: "error"})
+		failed, lost := run(`["cloud-init","status"]`), run(`["true"]`)
+		status(failed, `"exitcode":1`)
+		s.SetRunning(101, false)
+		s.SetRunning(101, true)
+		status(lost, "does not exist")
+	})
+}
+
+func TestPasswordsInTheGuest(t *testing.T) {
+	const password = "/nodes/pve1/qemu/101/agent/set-user-password"
+	s := newSim(t)
+	s.clone(101)
+	s.data("PUT", conf101, "ciuser=admin")
+	s.ends("POST", status101+"start", "", "OK")
+	s.refused("POST", password, "username=admin&password=1234", 400, "Parameter verification failed.")
+	s.refused("POST", password, "username=nobody&password=12345", 500, "Agent error: child process has failed to set user password")
+	s.data("POST", password, "username=admin&password=12345")
+	if v, _ := s.VM(101); v.Passwords["admin"] != "12345" || len(v.Passwords) != 1 {
+		t.Errorf("%v", v.Passwords)
 	}
 }

@@ -1,8 +1,8 @@
 package pvesim
 
 const (
-	newRule    = "+fwrule action!:fw-name<20 pos:int(0..) type!:enum(in,out,forward,group)"
-	changeRule = "+fwrule action:fw-name<20 delete:configid-list moveto:int(0..) type:enum(in,out,forward,group)"
+	newRule    = "+fwrule action!:fw-name<2..20 pos:int(0..) type!:enum(in,out,forward,group)"
+	changeRule = "+fwrule action:fw-name<2..20 delete:configid-list moveto:int(0..) type:enum(in,out,forward,group)"
 	dcAudit    = "/ Sys.Audit"
 	dcModify   = "/ Sys.Modify"
 )
@@ -16,7 +16,7 @@ var firewallRoutes = []routeRow{
 	{"PUT", "/cluster/firewall/options", dcModify, "delete:configid-list digest:string<64 ebtables:bool enable:int(0..) log_ratelimit:string policy_forward:enum(ACCEPT,DROP) policy_in:enum(ACCEPT,REJECT,DROP) policy_out:enum(ACCEPT,REJECT,DROP)", (*call).setFirewallOptions},
 	{"GET", "/cluster/firewall/macros", "", "", (*call).macroList},
 	{"GET", "/cluster/firewall/groups", "", "", (*call).groupRulesList},
-	{"POST", "/cluster/firewall/groups", dcModify, "comment:string digest:string<64 group!:fw-name<18 rename:fw-name<18", (*call).groupRulesCreate},
+	{"POST", "/cluster/firewall/groups", dcModify, "comment:string digest:string<64 group!:fw-name<2..18 rename:fw-name<2..18", (*call).groupRulesCreate},
 	{"GET", "/cluster/firewall/groups/{group}", dcAudit, "", inGroup((*call).ruleList)},
 	{"POST", "/cluster/firewall/groups/{group}", dcModify, newRule, inGroup((*call).ruleCreate)},
 	{"DELETE", "/cluster/firewall/groups/{group}", dcModify, "", inGroup((*call).groupRulesDelete)},
@@ -42,7 +42,7 @@ func firewallRows(base, read, write string) []routeRow {
 		{"PUT", base + "/rules/{pos}", write, changeRule, (*call).ruleUpdate},
 		{"DELETE", base + "/rules/{pos}", write, "digest:string<64", (*call).ruleDelete},
 		{"GET", base + "/ipset", read, "", (*call).ipsetList},
-		{"POST", base + "/ipset", write, "comment:string digest:string<64 name!:fw-name<64 rename:fw-name<64", (*call).ipsetCreate},
+		{"POST", base + "/ipset", write, "comment:string digest:string<64 name!:fw-name<2..64 rename:fw-name<2..64", (*call).ipsetCreate},
 		{"GET", base + "/ipset/{name}", read, "", (*call).ipsetShow},
 		{"POST", base + "/ipset/{name}", write, "cidr!:cidr-or-alias comment:string nomatch:bool", (*call).ipsetAdd},
 		{"DELETE", base + "/ipset/{name}", write, "force:bool", (*call).ipsetDelete},
@@ -50,9 +50,9 @@ func firewallRows(base, read, write string) []routeRow {
 		{"PUT", base + "/ipset/{name}/{cidr}", write, "comment:string digest:string<64 nomatch:bool", (*call).ipsetEntryUpdate},
 		{"DELETE", base + "/ipset/{name}/{cidr}", write, "digest:string<64", (*call).ipsetEntryDelete},
 		{"GET", base + "/aliases", read, "", (*call).aliasList},
-		{"POST", base + "/aliases", write, "cidr!:cidr-or-alias comment:string name!:fw-name<64", (*call).aliasCreate},
+		{"POST", base + "/aliases", write, "cidr!:cidr-or-alias comment:string name!:fw-name<2..64", (*call).aliasCreate},
 		{"GET", base + "/aliases/{name}", read, "", (*call).aliasShow},
-		{"PUT", base + "/aliases/{name}", write, "cidr!:cidr-or-alias comment:string digest:string<64 rename:fw-name<64", (*call).aliasUpdate},
+		{"PUT", base + "/aliases/{name}", write, "cidr!:cidr-or-alias comment:string digest:string<64 rename:fw-name<2..64", (*call).aliasUpdate},
 		{"DELETE", base + "/aliases/{name}", write, "digest:string<64", (*call).aliasDelete},
 		{"GET", base + "/refs", read, "type:enum(alias,ipset)", (*call).firewallRefs},
 	}

@@ -57,5 +57,5 @@ var agentRoutes = []routeRow{
 	{"POST", vmPath + "/agent/fsfreeze-thaw", agentFiles, "", agentSays("fsfreeze-thaw")},
 	{"POST", vmPath + "/agent/fstrim", agentFiles, "", agentSays("fstrim")},
 	{"POST", vmPath + "/agent/shutdown", "/vms/{vmid} VM.PowerMgmt|VM.GuestAgent.Unrestricted", "", agentSays("shutdown")},
-	{"POST", vmPath + "/agent/set-user-password", "/vms/{vmid} VM.GuestAgent.Unrestricted", "crypted:bool password!:string<1024 username!:string", agentSays("set-user-password")},
+	{"POST", vmPath + "/agent/set-user-password", "/vms/{vmid} VM.GuestAgent.Unrestricted", "crypted:bool password!:string<5..1024 username!:string", (*call).agentSetPassword},
 }

@@ -19,6 +19,7 @@ type field struct {
 	shown    string // the pattern as the error text shows it; "" for the short text
 	enum     []string
 	min, max string // limits of a number; "" for none
+	minLen   int
 	maxLen   int
 	required bool
 	requires string // another parameter that must be there too
@@ -26,7 +27,7 @@ type field struct {
 
 // parseSchema reads the notation of the tables in this package: words of the form
 //
-//	name[!]:type[<maxlen][>other]
+//	name[!]:type[<[minlen..]maxlen][>other]
 //
 // with ! for required, >other for a parameter that must be there too, and the types bool, int, int(min..max), num(min..max), enum(a,b), intenum(1,2), string, or
 // the name of a format. "name[n]" stands for name0 to name(n-1). A word "+x" includes table x.
@@ -62,6 +63,10 @@ func parseField(typ string) field {
 	f := field{kind: "string"}
 	typ, f.requires, _ = strings.Cut(typ, ">")
 	if t, n, ok := strings.Cut(typ, "<"); ok {
+		if low, high, ok := strings.Cut(n, ".."); ok {
+			f.minLen, _ = strconv.Atoi(low)
+			n = high
+		}
 		f.maxLen, _ = strconv.Atoi(n)
 		typ = t
 	}
@@ -188,6 +193,8 @@ func (f field) checkText(v string) string {
 	switch {
 	case f.maxLen > 0 && len(v) > f.maxLen:
 		return fmt.Sprintf("value may only be %d characters long", f.maxLen)
+	case len(v) < f.minLen:
+		return fmt.Sprintf("value must be at least %d characters long", f.minLen)
 	case f.enum != nil && !contains(f.enum, v):
 		return fmt.Sprintf("value '%s' does not have a value in the enumeration '%s'", v, strings.Join(f.enum, ", "))
 	case f.pattern != nil && !f.pattern.MatchString(v):

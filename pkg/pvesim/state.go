@@ -20,6 +20,8 @@ type VMState struct {
 	Config    map[string]string
 	Pending   map[string]string
 	Snapshots []string
+	// Passwords are those that the guest agent has set, by user. They are the guest's: a clone has none.
+	Passwords map[string]string
 }
 
 // VMs are all VMs, by VMID.
@@ -49,7 +51,7 @@ func (c *Cluster) state(v *vm) VMState {
 	s := VMState{
 		VMID: v.id, Node: v.node, Name: v.conf["name"], Status: v.status(), Template: v.template(), Lock: v.conf["lock"],
 		Description: v.conf["description"], Tags: listOf(v.conf["tags"]), Pool: c.poolOf(v.id),
-		Config: maps.Clone(v.conf), Pending: maps.Clone(v.pending),
+		Config: maps.Clone(v.conf), Pending: maps.Clone(v.pending), Passwords: maps.Clone(v.passwords),
 	}
 	for _, snap := range v.snapshots {
 		s.Snapshots = append(s.Snapshots, snap.name)

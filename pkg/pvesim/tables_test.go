@@ -27,6 +27,7 @@ type apiParam struct {
 	Enum      []string
 	Minimum   json.Number
 	Maximum   json.Number
+	MinLength int
 	MaxLength int
 }
 
@@ -57,8 +58,8 @@ func loadDescription(t *testing.T) map[string]map[string]apiParam {
 var numbered = regexp.MustCompile(`^([a-z]+)\d+$`)
 
 // describe puts what is compared of a parameter into words.
-func describe(typ string, required bool, enum []string, low, high string, maxLen int, requires string) string {
-	return fmt.Sprintf("%s required=%v enum=%v %s..%s <%d requires=%s", typ, required, enum, low, high, maxLen, requires)
+func describe(typ string, required bool, enum []string, low, high string, minLen, maxLen int, requires string) string {
+	return fmt.Sprintf("%s required=%v enum=%v %s..%s <%d..%d requires=%s", typ, required, enum, low, high, minLen, maxLen, requires)
 }
 
 // asksFor are requirements of firewall rules that the description has in words only.
@@ -90,11 +91,11 @@ func TestTablesAgreeWithTheAPIDescription(t *testing.T) {
 				t.Errorf("%s %s: parameter %s is not in the description", r.method, r.path, name)
 				continue
 			}
-			ours := describe(f.kind, f.required, f.enum, f.min, f.max, f.maxLen, f.requires)
+			ours := describe(f.kind, f.required, f.enum, f.min, f.max, f.minLen, f.maxLen, f.requires)
 			if asked, ok := asksFor[name]; ok && strings.Contains(r.path, "/firewall/") {
 				p.Requires = asked
 			}
-			want := describe(p.Type, p.Optional != "1", p.Enum, p.Minimum.String(), p.Maximum.String(), p.MaxLength, p.Requires)
+			want := describe(p.Type, p.Optional != "1", p.Enum, p.Minimum.String(), p.Maximum.String(), p.MinLength, p.MaxLength, p.Requires)
 			if ours != want {
 				t.Errorf("%s %s: parameter %s is %s, described as %s", r.method, r.path, name, ours, want)
 			}

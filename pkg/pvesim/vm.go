@@ -25,7 +25,9 @@ type vm struct {
 	started         time.Time
 	pid             int
 	guest           Guest
-	execs           int // commands run through the agent
+	execs           int               // programs that the agent has started
+	programs        map[int][]string  // those of them whose end it has not told, by PID
+	passwords       map[string]string // what the agent has set them to, by user
 }
 
 func newVM(id int, node string) *vm {
