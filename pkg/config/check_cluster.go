@@ -50,6 +50,7 @@ func (k *checker) clusters() {
 		if c.MaxInFlight < 0 || c.MaxInFlight > maxInFlight {
 			k.add(at+"max_in_flight", "want 1 to %d, got %d", maxInFlight, c.MaxInFlight)
 		}
+		k.placement(at+"placement.", c.Placement)
 	}
 }
 

@@ -90,11 +90,26 @@ type Cluster struct {
 	PollTimeout time.Duration `yaml:"poll_timeout"`
 	// MaxInFlight is how many requests may be under way at once at each endpoint; 0 means the
 	// driver's default.
-	MaxInFlight int `yaml:"max_in_flight"`
+	MaxInFlight int       `yaml:"max_in_flight"`
+	Placement   Placement `yaml:"placement"`
 
 	TokenSecret Secret         `yaml:"-"`
 	Password    Secret         `yaml:"-"`
 	RootCAs     *x509.CertPool `yaml:"-"`
+}
+
+// Placement says what new machines and heavy tasks keep to in a cluster. What is nil has the provisioner's
+// default; 0 means no limit.
+type Placement struct {
+	// Maintenance are nodes that get nothing new, besides those that Proxmox itself has in maintenance.
+	Maintenance []string `yaml:"maintenance"`
+	// MemoryPercent is how much of a node's memory may be promised to machines.
+	MemoryPercent *int `yaml:"memory_percent"`
+	// CPUPercent is how many cores machines may have for each hundred of a node's.
+	CPUPercent *int `yaml:"cpu_percent"`
+	// TasksPerNode and TasksPerStorage are how many clones and migrations run at once.
+	TasksPerNode    *int `yaml:"tasks_per_node"`
+	TasksPerStorage *int `yaml:"tasks_per_storage"`
 }
 
 // Pool is a range of addresses that machines get.

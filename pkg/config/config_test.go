@@ -44,6 +44,7 @@ clusters:
     read_timeout: 20s
     poll_timeout: 5s
     max_in_flight: 8
+    placement: {maintenance: [pve6], memory_percent: 150, cpu_percent: 0}
 pools:
   - name: public
     cluster: dc1
@@ -82,6 +83,9 @@ func TestLoadWhole(t *testing.T) {
 		{"read_timeout", c.Clusters[1].ReadTimeout, 20 * time.Second},
 		{"poll_timeout", c.Clusters[1].PollTimeout, 5 * time.Second},
 		{"max_in_flight", c.Clusters[1].MaxInFlight, 8},
+		{"memory_percent", *c.Clusters[1].Placement.MemoryPercent, 150},
+		{"cpu_percent", *c.Clusters[1].Placement.CPUPercent, 0},
+		{"tasks_per_node", c.Clusters[1].Placement.TasksPerNode, (*int)(nil)},
 		{"prefix", c.Pools[0].Prefix.String(), "203.0.113.0/24"},
 		{"dns server", c.Pools[0].DNSServers[1].String(), "2001:db8::53"},
 		{"exclude", c.Pools[0].Exclude[1], "203.0.113.64/28"},

@@ -135,6 +135,30 @@ clusters:
 		"f.yaml:12: clusters[1].url: the token would travel in clear; use https",
 		`f.yaml:13: clusters[2].name: "x" is already the name of clusters[1]`,
 	}},
+	{"cluster: placement", `
+data_dir: d
+clusters:
+  - name: a
+    url: https://a:8006
+    token_id: a@pve!ab
+    token_secret_env: TOKEN
+    placement:
+      maintenance: [pve1, "pve 2", pve1, ""]
+      memory_percent: 1001
+      cpu_percent: -1
+      tasks_per_node: many
+      tasks_per_storage: 1001
+      tasks: 3
+`, []string{
+		`f.yaml:9: clusters[0].placement.maintenance[1]: want the name of a node, got "pve 2"`,
+		"f.yaml:9: clusters[0].placement.maintenance[2]: this node stands here twice",
+		`f.yaml:9: clusters[0].placement.maintenance[3]: want the name of a node, got ""`,
+		"f.yaml:10: clusters[0].placement.memory_percent: want 1 to 1000, or 0 for no limit, got 1001",
+		"f.yaml:11: clusters[0].placement.cpu_percent: want 1 to 10000, or 0 for no limit, got -1",
+		"f.yaml:12: clusters[0].placement.tasks_per_node: want a whole number, got text",
+		"f.yaml:13: clusters[0].placement.tasks_per_storage: want 1 to 1000, or 0 for no limit, got 1001",
+		"f.yaml:14: clusters[0].placement.tasks: unknown key; known here: maintenance, memory_percent, cpu_percent, tasks_per_node, tasks_per_storage",
+	}},
 	{"pool: missing", "data_dir: d\npools:\n  - name: a\n", []string{
 		"f.yaml:3: pools[0].bridge: missing", "f.yaml:3: pools[0].cluster: missing", "f.yaml:3: pools[0].prefix: missing",
 	}},

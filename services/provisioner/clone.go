@@ -52,14 +52,14 @@ const cloneKept = "No machine was made. Its addresses and its VMID stay reserved
 // overtaken says why the VM's place is taken after all, where the cluster has limits.
 func (p *provisioner) overtaken(ctx context.Context, vm *vmlinev1.VM) error {
 	inv := p.inventories[vm.GetCluster()]
-	if inv.rules.MemoryLimit == 0 && inv.rules.CPULimit == 0 {
+	if inv.rules.limits() == (placement.Limits{}) {
 		return nil
 	}
 	all, err := inv.list(ctx, inventoryAge)
 	if err != nil {
 		return nil //nolint:nilerr // the place was good when it was chosen; the clone itself meets the same error
 	}
-	known := placement.Inventory{Resources: all, Limits: placement.Limits{Memory: inv.rules.MemoryLimit, CPU: inv.rules.CPULimit}}
+	known := placement.Inventory{Resources: all, Limits: inv.rules.limits()}
 	var no *placement.Impossible
 	if err := p.inFlight.over(ctx, vm, known); errors.As(err, &no) {
 		return err

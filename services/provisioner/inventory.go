@@ -68,7 +68,7 @@ func (i *inventory) look(ctx context.Context, pkg *vmlinev1.Package, fresh bool)
 		}
 		return d
 	}
-	inv := placement.Inventory{Limits: placement.Limits{Memory: i.rules.MemoryLimit, CPU: i.rules.CPULimit}}
+	inv := placement.Inventory{Limits: i.rules.limits()}
 	var err error
 	if inv.Resources, err = i.list(ctx, age(inventoryAge)); err != nil {
 		return inv, err

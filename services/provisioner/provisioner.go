@@ -37,20 +37,9 @@ type Config struct {
 	Rest time.Duration
 	// Rules by cluster; one without an entry has no limits.
 	Rules map[string]Rules
-	// Redis has the leases that limit heavy tasks; nil means that each process limits its own.
+	// Redis has the leases that limit heavy tasks over all processes; nil means that each process limits
+	// its own.
 	Redis redis.UniversalClient
-}
-
-// Rules say what placement and heavy tasks (clone, migrate) keep to in one cluster. 0 means no limit.
-type Rules struct {
-	// Maintenance are nodes that get nothing new, besides those that Proxmox itself has in maintenance.
-	Maintenance []string
-	// MemoryLimit is the part of a node's memory that may be promised to machines; 1 is all of it.
-	MemoryLimit float64
-	// CPULimit is how many cores of machines each of a node's cores may carry.
-	CPULimit float64
-	// TasksPerNode and TasksPerStorage are how many heavy tasks run at once.
-	TasksPerNode, TasksPerStorage int
 }
 
 type provisioner struct {

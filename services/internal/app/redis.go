@@ -11,8 +11,12 @@ import (
 	"github.com/vmline/vmline/pkg/telemetry"
 )
 
-// openRedis opens the index. Inside the process it starts empty and is built from the streams.
+// openRedis opens the index, once for all services of the process. Inside the process it starts empty and
+// is built from the streams.
 func (a *App) openRedis() error {
+	if a.redis != nil {
+		return nil
+	}
 	address := a.cfg.Redis.URL
 	if address == "" {
 		server := miniredis.NewMiniRedis()

@@ -15,7 +15,6 @@ import (
 	"github.com/vmline/vmline/services/gateway"
 	"github.com/vmline/vmline/services/ipam"
 	"github.com/vmline/vmline/services/lifecycle"
-	"github.com/vmline/vmline/services/provisioner"
 )
 
 // Service is one of vmline's services and what it needs.
@@ -34,7 +33,7 @@ type Service struct {
 var (
 	Gateway     = Service{Name: "gateway", Parts: []config.Part{config.PartGateway}, prepare: (*App).listen, run: runGateway}
 	IPAM        = Service{Name: "ipam", prepare: (*App).openPools, run: runIPAM}
-	Provisioner = Service{Name: "provisioner", Parts: []config.Part{config.PartClusters}, prepare: (*App).openClusters, run: runProvisioner}
+	Provisioner = Service{Name: "provisioner", Parts: []config.Part{config.PartClusters}, prepare: (*App).openProvisioner, run: runProvisioner}
 	Lifecycle   = Service{Name: "lifecycle", Parts: []config.Part{config.PartClusters}, prepare: (*App).openClusters, run: runLifecycle}
 	DNS         = Service{Name: "dns", Parts: []config.Part{config.PartDNS}, run: runDNS}
 )
@@ -123,14 +122,6 @@ func text(a netip.Addr) string {
 		return ""
 	}
 	return a.String()
-}
-
-func runProvisioner(ctx context.Context, a *App) error {
-	opener, err := readOpener(a.cfg)
-	if err != nil {
-		return err
-	}
-	return provisioner.Run(ctx, provisioner.Config{Bus: a.Bus, Clusters: a.clusters, Opener: opener, Logger: a.log})
 }
 
 func runLifecycle(ctx context.Context, a *App) error {
