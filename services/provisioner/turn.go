@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
@@ -31,6 +32,9 @@ type turn struct {
 
 // turn waits for the VM's turn. *bus.Waiting says that it has not come yet.
 func (p *provisioner) turn(ctx context.Context, t *bus.Trigger, uses []lease.Use) (*turn, error) {
+	if len(uses) == 0 {
+		return &turn{}, nil
+	}
 	queue, wait := p.leases[t.VM.GetCluster()], firstPatience
 	if t.VM.GetRetry() != nil {
 		wait = patience
@@ -49,11 +53,13 @@ func (p *provisioner) turn(ctx context.Context, t *bus.Trigger, uses []lease.Use
 func (t *turn) runs() { t.taken = true }
 
 func (t *turn) end(ctx context.Context) {
-	if t.taken {
+	switch {
+	case t.queue == nil: // nothing is limited
+	case t.taken:
 		t.queue.Leave(t.id)
-		return
+	default:
+		t.queue.Release(ctx, t.id)
 	}
-	t.queue.Release(ctx, t.id)
 }
 
 func task(vm *vmlinev1.VM, uses []lease.Use) lease.Task {
@@ -70,9 +76,7 @@ func (p *provisioner) await(ctx context.Context, c *pve.Client, t *bus.Trigger) 
 	if recorded.GetPurpose() == machine.PurposeMigrate {
 		uses = p.migrateUses(ctx, t.VM)
 	}
-	queue := p.leases[t.VM.GetCluster()]
-	queue.Hold(task(t.VM, uses))
-	held := turn{queue: queue, id: t.VM.GetUid()}
+	held := p.hold(t.VM, uses)
 	defer func() { held.end(ctx) }()
 	purpose, err := machine.Await(ctx, c, t)
 	if t.VM.GetTask() != nil {
@@ -81,9 +85,21 @@ func (p *provisioner) await(ctx context.Context, c *pve.Client, t *bus.Trigger) 
 	return purpose, err
 }
 
+// hold takes the lease of a task that runs already.
+func (p *provisioner) hold(vm *vmlinev1.VM, uses []lease.Use) *turn {
+	if len(uses) == 0 {
+		return &turn{}
+	}
+	queue := p.leases[vm.GetCluster()]
+	queue.Hold(task(vm, uses))
+	return &turn{queue: queue, id: vm.GetUid()}
+}
+
 // keepTurn renews the lease of a task that runs although nobody awaits it.
 func (p *provisioner) keepTurn(ctx context.Context, vm *vmlinev1.VM) {
-	p.leases[vm.GetCluster()].Renew(ctx, task(vm, p.cloneUses(ctx, vm)))
+	if uses := p.cloneUses(ctx, vm); len(uses) > 0 {
+		p.leases[vm.GetCluster()].Renew(ctx, task(vm, uses))
+	}
 }
 
 // cloneUses are the node that makes the clone and the storages that it is made on.
@@ -96,29 +112,32 @@ func (p *provisioner) migrateUses(ctx context.Context, vm *vmlinev1.VM) []lease.
 	return p.uses(ctx, vm, vm.GetNode(), home(vm))
 }
 
-// uses are the nodes, and the VM's storages as seen from there: a shared one is the same from all of them.
-// What cannot be read now is not limited; the nodes always are.
+// uses are what is limited of the nodes and of the VM's storages as seen from there: a shared one is the
+// same from all of them. What cannot be read now is not limited; the nodes always are.
 func (p *provisioner) uses(ctx context.Context, vm *vmlinev1.VM, nodes ...string) []lease.Use {
 	inv := p.inventories[vm.GetCluster()]
 	var uses []lease.Use
-	for _, node := range nodes {
-		uses = append(uses, lease.Use{Of: "node " + node, Limit: inv.rules.TasksPerNode})
+	if inv.rules.TasksPerNode > 0 {
+		for _, node := range nodes {
+			uses = append(uses, lease.Use{Of: "node " + node, Limit: inv.rules.TasksPerNode})
+		}
 	}
-	storages := inv.storagesFor(ctx, vm)
+	if inv.rules.TasksPerStorage == 0 {
+		return uses
+	}
 	all, err := inv.list(ctx, sharedAge)
 	if err != nil {
 		return uses
 	}
-	known := map[string]bool{}
-	for _, name := range storages {
+	for _, name := range inv.storagesFor(ctx, vm) {
 		for _, node := range nodes {
 			of := "storage " + name
 			if !shared(all, name) {
 				of += " on " + node
 			}
-			if !known[of] {
-				known[of] = true
-				uses = append(uses, lease.Use{Of: of, Limit: inv.rules.TasksPerStorage})
+			use := lease.Use{Of: of, Limit: inv.rules.TasksPerStorage}
+			if !slices.Contains(uses, use) {
+				uses = append(uses, use)
 			}
 		}
 	}
@@ -138,10 +157,5 @@ func (i *inventory) storagesFor(ctx context.Context, vm *vmlinev1.VM) []string {
 }
 
 func shared(all pve.Resources, storage string) bool {
-	for _, s := range all.Storages {
-		if s.Name == storage && s.Shared {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(all.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Shared })
 }

@@ -56,7 +56,7 @@ data_dir: data
 nats: {url: %q}
 redis: {url: %q}
 gateway: {listen: %q}
-clusters: [{name: %s, url: %q, token_id: %q, token_secret_env: TOKEN_SECRET}]
+clusters: [{name: %s, url: %q, token_id: %q, token_secret_env: TOKEN_SECRET, placement: {memory_percent: 0, tasks_per_node: 0, tasks_per_storage: 0}}]
 pools: [{name: v4, cluster: %s, bridge: vmbr0, prefix: 10.64.0.0/16, gateway: 10.64.0.1}]
 `, nats, redis, i.api, rig.Cluster, proxmox.URL, rig.TokenID, rig.Cluster)
 	if err := os.WriteFile(i.config(), []byte(text), 0o600); err != nil {

@@ -18,6 +18,8 @@ import (
 var needed = map[string]string{
 	"GET /cluster/nextid":                                 "only this confirms that no guest has the VMID",
 	"GET /cluster/resources":                              "template, nodes, memory and VMIDs in use; orders within 2 s share one",
+	"GET /cluster/ha/status/current":                      "which nodes are in maintenance; orders within 30 s share one",
+	"GET /nodes/{node}/network":                           "which bridges a node has; orders within 30 s share one",
 	"GET /nodes/{node}/qemu/{vmid}/config":                "proves that the machine is ours and shows what is missing, before it is changed",
 	"POST /nodes/{node}/qemu/{vmid}/config":               "all settings at once",
 	"PUT /nodes/{node}/qemu/{vmid}/config":                "all settings at once",

@@ -48,6 +48,8 @@ type Options struct {
 	Settle time.Duration
 	// PollEvery is the interval of a settled poll for a task's end; 0 means 20 ms.
 	PollEvery time.Duration
+	// Rules that the provisioner keeps to in the cluster; the zero value has no limits.
+	Rules provisioner.Rules
 }
 
 // Cluster is the name of the simulated cluster in packages.
@@ -184,7 +186,7 @@ type Edge struct {
 	Bus bus.Interceptor
 	// Proxmox stands around every call to Proxmox; it gets the transport that would carry it.
 	Proxmox func(http.RoundTripper) http.RoundTripper
-	// Redis is a hook for every call to Redis.
+	// Redis is a hook for every call of the service to Redis.
 	Redis redis.Hook
 }
 
@@ -225,17 +227,17 @@ func (r *Rig) StartAll() {
 func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context.Context) error {
 	switch service {
 	case chain.IPAM:
-		client := redis.NewClient(r.Redis.Options())
-		if edge.Redis != nil {
-			client.AddHook(edge.Redis)
-		}
-		r.t.Cleanup(func() { _ = client.Close() }) // the test is over
+		client := r.redis(edge)
 		return func(ctx context.Context) error {
 			return ipam.Run(ctx, ipam.Config{Bus: b, Redis: client, Pools: r.options.Pools, Logger: quiet})
 		}
 	case chain.Provisioner:
+		client := r.redis(edge)
 		return func(ctx context.Context) error {
-			return provisioner.Run(ctx, provisioner.Config{Bus: b, Clusters: r.clusters(edge), Opener: r.Opener, Logger: quiet, Rest: time.Nanosecond})
+			return provisioner.Run(ctx, provisioner.Config{
+				Bus: b, Clusters: r.clusters(edge), Opener: r.Opener, Logger: quiet, Rest: time.Nanosecond,
+				Rules: map[string]provisioner.Rules{Cluster: r.options.Rules}, Redis: client,
+			})
 		}
 	case chain.Lifecycle:
 		return func(ctx context.Context) error {
@@ -245,6 +247,16 @@ func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context
 		r.t.Fatalf("no service %q", service)
 		return nil
 	}
+}
+
+// redis is a service's own connection to the index.
+func (r *Rig) redis(edge Edge) *redis.Client {
+	client := redis.NewClient(r.Redis.Options())
+	if edge.Redis != nil {
+		client.AddHook(edge.Redis)
+	}
+	r.t.Cleanup(func() { _ = client.Close() }) // the test is over
+	return client
 }
 
 func (r *Rig) clusters(edge Edge) map[string]*pve.Client {

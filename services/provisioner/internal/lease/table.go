@@ -73,19 +73,25 @@ func (t *table) queue() []string {
 	return ids
 }
 
+// overdue is from when on those behind one that waits leave what it needs to it: else one that needs
+// several resources might never find them free at the same time.
+const overdue = 10 * time.Minute
+
 // grant gives leases to those of mine whose turn it is. Somebody else's turn is left for it: its own
-// process takes it within a moment. One whose resources are not all free holds nobody up.
-func (t *table) grant(mine map[string]bool) {
+// process takes it within a moment. One whose resources are not all free holds nobody up until it is
+// overdue.
+func (t *table) grant(now time.Time, mine map[string]bool) {
 	taken := t.taken()
 	for _, id := range t.queue() {
 		e := t.Entries[id]
-		if slices.ContainsFunc(e.Uses, func(u Use) bool { return u.Limit > 0 && taken[u.Of] >= u.Limit }) {
+		must := slices.ContainsFunc(e.Uses, func(u Use) bool { return u.full(taken) })
+		if must && now.Sub(e.Since) < overdue {
 			continue
 		}
 		for _, u := range e.Uses {
 			taken[u.Of]++
 		}
-		if mine[id] {
+		if mine[id] && !must {
 			e.Held = true
 			t.Grants++
 			t.Last[e.Customer] = t.Grants
@@ -106,23 +112,22 @@ func (t *table) taken() map[string]int {
 	return taken
 }
 
-// reason says why one that waits has to, in a person's words.
-func (t *table) reason(id string) string {
-	e, taken, before := t.Entries[id], t.taken(), 0
-	for _, other := range t.queue() {
-		if other == id {
-			break
+// reasons say why each one that waits has to, in a person's words.
+func (t *table) reasons() map[string]string {
+	reasons, taken, ahead := map[string]string{}, t.taken(), map[string]int{}
+	for _, id := range t.queue() {
+		e, before, full := t.Entries[id], 0, ""
+		for _, u := range e.Uses {
+			before = max(before, ahead[u.Of])
+			ahead[u.Of]++
+			if full == "" && u.full(taken) {
+				full = fmt.Sprintf("%d of %d heavy tasks run on %s; ", taken[u.Of], u.Limit, u.Of)
+			}
 		}
-		if slices.ContainsFunc(t.Entries[other].Uses, func(u Use) bool {
-			return slices.ContainsFunc(e.Uses, func(mine Use) bool { return mine.Of == u.Of })
-		}) {
-			before++
-		}
+		reasons[id] = fmt.Sprintf("waits for its turn: %s%d wait before it", full, before)
 	}
-	for _, u := range e.Uses {
-		if u.Limit > 0 && taken[u.Of] >= u.Limit {
-			return fmt.Sprintf("waits for its turn: %d of %d heavy tasks run on %s; %d wait before it", taken[u.Of], u.Limit, u.Of, before)
-		}
-	}
-	return fmt.Sprintf("waits for its turn: %d wait before it", before)
+	return reasons
 }
+
+// full says that no more tasks are to use the resource now.
+func (u Use) full(taken map[string]int) bool { return u.Limit > 0 && taken[u.Of] >= u.Limit }

@@ -37,7 +37,7 @@ func TestTurnsGoRound(t *testing.T) {
 	tab.wait("c0", "c", 12, use("s", 1))
 	var order []string
 	for range 8 {
-		tab.grant(tab.all())
+		tab.grant(noon, tab.all())
 		for id, e := range tab.Entries {
 			if e.Held {
 				order = append(order, id)
@@ -57,12 +57,12 @@ func TestReasons(t *testing.T) {
 		tab.wait(fmt.Sprintf("x%d", i), "", i, both)
 	}
 	tab.wait("other", "", 7, use("storage local on pve2", 1))
-	tab.grant(tab.all())
+	tab.grant(noon, tab.all())
 	for id, want := range map[string]string{
 		"x2": "waits for its turn: 2 of 2 heavy tasks run on storage shared1; 0 wait before it",
 		"x5": "waits for its turn: 2 of 2 heavy tasks run on storage shared1; 3 wait before it",
 	} {
-		if got := tab.reason(id); got != want {
+		if got := tab.reasons()[id]; got != want {
 			t.Errorf("%s %s", id, got)
 		}
 	}
@@ -77,9 +77,27 @@ func TestOneThatCannotGoHoldsNobodyUp(t *testing.T) {
 	tab.put("runs", entry{Uses: use("node a", 1), Since: noon, Until: noon.Add(time.Hour), Held: true})
 	tab.wait("first", "", 1, []Use{{"node a", 1}, {"storage s", 2}})
 	tab.wait("second", "", 2, []Use{{"node b", 1}, {"storage s", 2}})
-	tab.grant(tab.all())
+	tab.grant(noon, tab.all())
 	if tab.Entries["first"].Held || !tab.Entries["second"].Held {
 		t.Errorf("first %t, second %t", tab.Entries["first"].Held, tab.Entries["second"].Held)
+	}
+}
+
+// TestOneThatIsOverdueIsNotOvertaken: it needs two resources, of which others always have one.
+func TestOneThatIsOverdueIsNotOvertaken(t *testing.T) {
+	tab := newTable()
+	tab.put("runs", entry{Uses: use("node a", 1), Since: noon, Until: noon.Add(time.Hour), Held: true})
+	tab.wait("both", "", 1, []Use{{"node a", 1}, {"node b", 1}})
+	tab.wait("behind", "", 2, use("node b", 1))
+	now := noon.Add(overdue + time.Second)
+	tab.grant(now, tab.all())
+	if tab.Entries["behind"].Held {
+		t.Fatal("it was overtaken")
+	}
+	delete(tab.Entries, "runs")
+	tab.grant(now, tab.all())
+	if !tab.Entries["both"].Held || tab.Entries["behind"].Held {
+		t.Error("it does not have its turn")
 	}
 }
 
@@ -89,7 +107,7 @@ func TestSomebodyElsesTurnIsLeftForIt(t *testing.T) {
 	tab.wait("theirs", "", 1, use("s", 2))
 	tab.wait("mine1", "", 2, use("s", 2))
 	tab.wait("mine2", "", 3, use("s", 2))
-	tab.grant(map[string]bool{"mine1": true, "mine2": true})
+	tab.grant(noon, map[string]bool{"mine1": true, "mine2": true})
 	if tab.Entries["theirs"].Held || !tab.Entries["mine1"].Held || tab.Entries["mine2"].Held {
 		t.Error("the queue was jumped")
 	}
@@ -123,7 +141,7 @@ func TestAnyHistory(t *testing.T) {
 				tab.put(id, entry{Customer: fmt.Sprint(id[len(id)-1] % 3), Uses: uses, Since: now, Until: now.Add(20 * time.Second)})
 			}
 			before := tab.taken()
-			tab.grant(tab.all())
+			tab.grant(now, tab.all())
 			check(t, step, tab, limits, before)
 		}
 	})
@@ -144,5 +162,21 @@ func check(t *rapid.T, step int, tab *table, limits, before map[string]int) {
 		if !e.Held && !full {
 			t.Fatalf("step %d: %s waits although it could go", step, id)
 		}
+	}
+}
+
+// BenchmarkTurns is one look at a table in which so many wait, as it is done when a task ends.
+func BenchmarkTurns(b *testing.B) {
+	for _, n := range []int{10, 1000} {
+		b.Run(fmt.Sprintf("waiting=%d", n), func(b *testing.B) {
+			tab := newTable()
+			for i := range n {
+				tab.wait(fmt.Sprintf("vm-%d", i), fmt.Sprint("customer-", i%100), i, []Use{{fmt.Sprintf("node pve%d", i%10), 4}, {"storage shared1", 2}})
+			}
+			for b.Loop() {
+				tab.grant(noon, tab.all())
+				tab.reasons()
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -32,10 +33,10 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 	}
 	var held map[string]bool
 	var reasons map[string]string
-	q.change(ctx, func(t *table) {
+	done := q.change(ctx, func(t *table) {
 		// Taken anew with each reading of the table: what was released meanwhile must not come back.
 		tasks := q.snapshot()
-		held, reasons = map[string]bool{}, map[string]string{}
+		held = map[string]bool{}
 		now, mine := q.now(), map[string]bool{}
 		t.expire(now)
 		for id, p := range tasks {
@@ -46,22 +47,28 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 			mine[id] = true
 			t.put(id, entry{Customer: p.Customer, Uses: p.Uses, Since: p.since, Until: now.Add(keep), Held: p.held})
 		}
-		t.grant(mine)
+		t.grant(now, mine)
 		for id := range tasks {
 			if t.Entries[id].Held {
 				t.Entries[id].Until = now.Add(holdTime)
 				held[id] = true
-				continue
 			}
-			reasons[id] = t.reason(id)
 		}
+		reasons = t.reasons()
 	})
+	if !done {
+		return true
+	}
 	return q.settle(held, reasons)
 }
 
-// change changes the shared table, or this process's own while Redis does not answer.
-func (q *Queue) change(ctx context.Context, do func(*table)) {
+// change changes the shared table, or this process's own while Redis does not answer. It reports false where
+// others were quicker each time: nothing is changed then.
+func (q *Queue) change(ctx context.Context, do func(*table)) (done bool) {
 	err := q.shared.change(ctx, do)
+	if errors.Is(err, errBusy) {
+		return false
+	}
 	if err != nil && ctx.Err() == nil {
 		_ = q.own.change(ctx, do) // it is in memory and cannot fail
 	}
@@ -76,6 +83,7 @@ func (q *Queue) change(ctx context.Context, do func(*table)) {
 		q.alone = false
 		q.log.Info("Redis answers again; the limits of heavy tasks hold for all processes together")
 	}
+	return true
 }
 
 func (q *Queue) snapshot() map[string]pending {
