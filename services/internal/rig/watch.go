@@ -133,19 +133,34 @@ func (r *Rig) Ours() []pvesim.VMState {
 	})
 }
 
-// CheckReserved fails the test unless exactly these numbers of addresses and VMIDs are held.
+// comingBack is how long what a VM held may still be on its way back: a step that its termination overtook
+// gives its VMID back when it comes to see that.
+const comingBack = 20 * time.Second
+
+// CheckReserved fails the test unless exactly these numbers of addresses and VMIDs come to be held.
 func (r *Rig) CheckReserved(addresses, vmids int) {
 	r.t.Helper()
+	deadline := time.Now().Add(comingBack)
 	for name, want := range map[string]int{bus.BucketIPAM: addresses, bus.BucketVMID: vmids} {
-		bucket, err := r.Bus.Bucket(r.t.Context(), name)
-		must(r.t, err)
-		var held []string
-		must(r.t, bucket.Each(r.t.Context(), ">", func(i bus.Item) error {
-			held = append(held, i.Key)
-			return nil
-		}))
+		held := r.held(name)
+		for len(held) != want && time.Now().Before(deadline) {
+			<-time.After(10 * time.Millisecond)
+			held = r.held(name)
+		}
 		if len(held) != want {
 			r.t.Errorf("%s holds %d keys, want %d: %v", name, len(held), want, held)
 		}
 	}
+}
+
+// held are the keys of a bucket.
+func (r *Rig) held(name string) (keys []string) {
+	r.t.Helper()
+	bucket, err := r.Bus.Bucket(r.t.Context(), name)
+	must(r.t, err)
+	must(r.t, bucket.Each(r.t.Context(), ">", func(i bus.Item) error {
+		keys = append(keys, i.Key)
+		return nil
+	}))
+	return keys
 }
