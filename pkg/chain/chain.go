@@ -143,11 +143,10 @@ func Goal(op *vmlinev1.Operation) vmlinev1.Operation_Kind {
 	return op.GetKind()
 }
 
-// Passed says whether the VM's operation has reached a status so far. The first status of a route was
-// there before the operation and does not count.
+// Passed says whether the VM's operation has reached a status so far. The status with which it began
+// counts: a retry begins with what the operation before it has reached.
 func Passed(vm *vmlinev1.VM, status vmlinev1.Status) bool {
-	reached := vm.GetOperation().GetReached()
-	return len(reached) > 1 && slices.ContainsFunc(reached[1:], func(r *vmlinev1.Reached) bool { return r.GetStatus() == status })
+	return slices.ContainsFunc(vm.GetOperation().GetReached(), func(r *vmlinev1.Reached) bool { return r.GetStatus() == status })
 }
 
 // PurposeDestroy is the purpose of the task that destroys a machine. Nothing interrupts it.

@@ -42,23 +42,30 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 }
 
 // accept writes the state in which the command's operation begins, or in which it stands in the queue.
+// What it pushes out of the queue is told so: whoever sent that may be waiting for it.
 func (l *lifecycle) accept(ctx context.Context, last bus.Entry, cmd *vmlinev1.Command, verdict chain.Verdict) error {
-	if verdict == chain.Admitted {
-		_, err := l.Bus.Append(ctx, l.first(last.VM, cmd), last.Seq)
+	vm := l.first(last.VM, cmd)
+	if verdict == chain.Queued {
+		vm = inQueue(last.VM, cmd)
+	}
+	if _, err := l.Bus.Append(ctx, vm, last.Seq); err != nil {
 		return err
 	}
-	vm := proto.CloneOf(last.VM)
+	if last.VM.GetQueued() == nil || vm.GetQueued().GetId() == last.VM.GetQueued().GetId() {
+		return nil
+	}
+	return l.refuse(ctx, chain.Unqueued(last.VM), &vmlinev1.Problem{
+		Cause: fmt.Sprintf("%s came and took its place in the queue", chain.KindName(cmd.GetKind())), Kept: keptUnchanged, Next: "Nothing to do.",
+	})
+}
+
+func inQueue(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
+	vm := proto.CloneOf(last)
 	vm.Event = vmlinev1.Event_EVENT_QUEUED
 	vm.Queued = &vmlinev1.Queued{
 		Id: cmd.GetId(), Kind: cmd.GetKind(), CreatedAt: cmd.GetCreatedAt(), RequestedBy: cmd.GetRequestedBy(), Reason: cmd.GetParams().GetReason(),
 	}
-	if _, err := l.Bus.Append(ctx, vm, last.Seq); err != nil || last.VM.GetQueued() == nil {
-		return err
-	}
-	return l.refuse(ctx, chain.Unqueued(last.VM), &vmlinev1.Problem{
-		Cause: fmt.Sprintf("%s came and took the command's place in the queue", chain.KindName(cmd.GetKind())),
-		Kept:  keptUnchanged, Next: "Nothing to do.",
-	})
+	return vm
 }
 
 // queued begins the VM's queued command, now that nothing is in its way, or takes it out of the queue.

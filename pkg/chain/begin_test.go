@@ -1,0 +1,122 @@
+package chain
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// half is a VM on which an operation came as far as a status.
+func half(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, origin, status vmlinev1.Status) *vmlinev1.VM {
+	vm := stands(kind, state, status)
+	vm.Operation.Before.Status = origin
+	vm.Package = &vmlinev1.Package{Cluster: "dc1", Template: "debian", Cores: 1}
+	vm.Operation.Before.Package = vm.Package
+	for _, s := range routeOf[kind].Statuses {
+		if s == Same {
+			s = origin
+		}
+		vm.Operation.Route = append(vm.Operation.Route, s)
+	}
+	for _, s := range vm.GetOperation().GetRoute() {
+		vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: s})
+		if s == status {
+			break
+		}
+	}
+	return vm
+}
+
+// TestWays shows the route of each command that depends on the VM, and what work it does.
+func TestWays(t *testing.T) {
+	network := vmlinev1.Status_STATUS_SET_NETWORK
+	suspended := vmlinev1.Status_STATUS_SUSPENDED
+	readyVM := half(create, done, NoVM, ready)
+	for _, tt := range []struct {
+		name   string
+		vm     *vmlinev1.VM
+		kind   vmlinev1.Operation_Kind
+		status vmlinev1.Status
+		goal   vmlinev1.Operation_Kind
+		want   string
+	}{
+		{"button on a ready machine", readyVM, vmlinev1.Operation_KIND_SET_NETWORK, 0, vmlinev1.Operation_KIND_SET_NETWORK, "ready set_network ready"},
+		{
+			"button in a broken chain", half(create, parked, NoVM, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_BANDWIDTH), vmlinev1.Operation_KIND_SET_NETWORK, 0, create,
+			"set_additional_disk_bandwidth set_network set_firewall set_cloudinit starting ready",
+		},
+		{"DNS of a suspended machine", half(suspend, done, ready, suspended), vmlinev1.Operation_KIND_SET_DNS_RECORDS, 0, vmlinev1.Operation_KIND_SET_DNS_RECORDS, "suspended set_dns_records suspended"},
+		{"suspend once more when parked half way", half(suspend, parked, ready, vmlinev1.Status_STATUS_STOPPED), suspend, 0, suspend, "ready stopped suspended"},
+		{"retry of a suspension", half(suspend, parked, ready, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_RETRY, 0, suspend, "stopped suspended"},
+		{"retry of a create", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RETRY, 0, create, "set_network set_firewall set_cloudinit starting ready"},
+		{"retry of a termination", half(terminate, parked, ready, vmlinev1.Status_STATUS_REMOVED), vmlinev1.Operation_KIND_RETRY, 0, terminate, "removed vmid_released terminated"},
+		{"resume", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RESUME, vmlinev1.Status_STATUS_SET_CLOUDINIT, create, "set_cloudinit starting ready"},
+		{"cancel of a create", half(create, inHand, NoVM, network), vmlinev1.Operation_KIND_CANCEL, 0, terminate, "terminate removed vmid_released terminated"},
+		{"cancel of a suspension", half(suspend, inHand, ready, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_CANCEL, 0, unsuspend, "stopped starting ready"},
+		{"cancel of an unsuspension", half(unsuspend, inHand, suspended, vmlinev1.Status_STATUS_STARTING), vmlinev1.Operation_KIND_CANCEL, 0, suspend, "starting stopped suspended"},
+		{"cancel of a reinstallation in time", half(vmlinev1.Operation_KIND_REINSTALL, inHand, ready, vmlinev1.Status_STATUS_REINSTALL), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_START, "reinstall starting ready"},
+		{"cancel of a reboot", half(vmlinev1.Operation_KIND_REBOOT, inHand, ready, ready), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_CANCEL, "ready"},
+		{"reset of the status", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RESET_STATUS, ready, vmlinev1.Operation_KIND_RESET_STATUS, "ready"},
+	} {
+		cmd := &vmlinev1.Command{Id: "new", Kind: tt.kind, Params: &vmlinev1.Params{Status: tt.status, Reason: "a test"}}
+		if d := Admit(tt.vm, cmd); d.Verdict != Admitted {
+			t.Errorf("%s: %s, %s", tt.name, d.Verdict, d.Reason)
+			continue
+		}
+		vm := Begin(tt.vm, cmd, time.Unix(0, 0), nil)
+		op := vm.GetOperation()
+		if got := strings.ReplaceAll(names(op.GetRoute()), ",", ""); got != tt.want || Goal(op) != tt.goal {
+			t.Errorf("%s: %s for the goal %s, want %s for %s", tt.name, got, KindName(Goal(op)), tt.want, KindName(tt.goal))
+		}
+		if vm.GetStatus() != op.GetRoute()[0] || (op.GetState() == done) != (len(op.GetRoute()) == 1) {
+			t.Errorf("%s: begins as %v", tt.name, vm)
+		}
+	}
+}
+
+func TestCancelOfAChangeWantsThePackageOfBefore(t *testing.T) {
+	vm := half(create, done, NoVM, ready)
+	changed := Begin(vm, &vmlinev1.Command{
+		Id: "change", Kind: change, Package: &vmlinev1.Package{Cluster: "dc1", Template: "other", Cores: 8}, PackageDigest: []byte("b"),
+	}, time.Unix(0, 0), nil)
+	if p := changed.GetPackage(); p.GetCores() != 8 || p.GetTemplate() != "debian" {
+		t.Errorf("the change wants %v; what the machine was made of stays", p)
+	}
+	back := Begin(changed, &vmlinev1.Command{Id: "back", Kind: vmlinev1.Operation_KIND_CANCEL}, time.Unix(0, 0), nil)
+	if back.GetPackage().GetCores() != 1 || string(back.GetPackageDigest()) != "a" || Goal(back.GetOperation()) != change {
+		t.Errorf("the cancellation wants %v", back)
+	}
+	if back.GetOperation().GetBefore().GetStatus() != ready {
+		t.Errorf("the VM was %v before", back.GetOperation().GetBefore())
+	}
+}
+
+func TestAReinstallationForgetsTheTemplateAndKeepsTheRest(t *testing.T) {
+	vm := half(create, done, NoVM, ready)
+	vm.Uid, vm.TemplateVmid, vm.TemplateNode, vm.Mac = "u", 9000, "pve1", "BC:24:11:00:00:01"
+	vm.Addresses = []*vmlinev1.Address{{Address: "192.0.2.7"}}
+	vm.WantedPower = stopped
+	anew := Begin(vm, &vmlinev1.Command{
+		Id: "anew", Kind: vmlinev1.Operation_KIND_REINSTALL, Params: &vmlinev1.Params{Template: "ubuntu", SealedPassword: []byte("sealed")},
+	}, time.Unix(0, 0), nil)
+	if anew.GetTemplateVmid() != 0 || anew.GetPackage().GetTemplate() != "ubuntu" || string(anew.GetPackage().GetCloudInit().GetSealedPassword()) != "sealed" {
+		t.Errorf("it is made of %v", anew)
+	}
+	if anew.GetUid() != "u" || anew.GetVmid() != 100 || anew.GetMac() != vm.GetMac() || len(anew.GetAddresses()) != 1 || anew.GetWantedPower() != running {
+		t.Errorf("it has not kept what is its own: %v", anew)
+	}
+	if vm.GetPackage().GetTemplate() != "debian" {
+		t.Error("the state that it was built from has changed")
+	}
+}
+
+func TestANewOrderForATerminatedRefIsANewVM(t *testing.T) {
+	vm := half(terminate, done, ready, vmlinev1.Status_STATUS_TERMINATED)
+	vm.Uid, vm.Mac = "old", "BC:24:11:00:00:01"
+	next := Begin(vm, &vmlinev1.Command{Id: "new", Ref: "w1-1", Kind: create, Package: &vmlinev1.Package{Cluster: "dc1"}}, time.Unix(0, 0), func() string { return "fresh" })
+	if next.GetUid() != "fresh" || next.GetVmid() != 0 || next.GetMac() != "" || next.GetWantedPower() != running {
+		t.Errorf("it begins as %v", next)
+	}
+}
