@@ -147,7 +147,7 @@ func checkFirewall(f *facts) []Line {
 	switch {
 	case pve.KindOf(f.firewallErr) == pve.NoPermission:
 		commands := aclCommands("/", "PVEAuditor --propagate 0", f.who())
-		return []Line{warn("firewall", "whether it is on for the cluster cannot be seen (Sys.Audit on / is missing)",
+		return []Line{warn("firewall", "whether it is on for the cluster, and which nodes are in maintenance, cannot be seen (Sys.Audit on / is missing)",
 			append([]string{"Look at Datacenter > Firewall > Options, or let vmline see it:"}, commands...)...)}
 	case f.firewallErr != nil:
 		return []Line{unseen("firewall", f.firewallErr)}

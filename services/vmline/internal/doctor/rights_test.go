@@ -39,7 +39,7 @@ func TestREADME(t *testing.T) {
 	if n := len(pveum(f, lacks(f))); n != 9 || strings.Count(readme, "pveum acl modify") != n-1 {
 		t.Errorf("the role and %d grants, README.md has %d", n-1, strings.Count(readme, "pveum acl modify"))
 	}
-	if !strings.Contains(readme, "`VM.Monitor` instead of `VM.GuestAgent.Audit`") || slices.Contains(minimalRole("8.4"), "VM.GuestAgent.Audit") ||
+	if !strings.Contains(readme, "`VM.Monitor` instead of `VM.GuestAgent.Unrestricted`") || slices.Contains(minimalRole("8.4"), "VM.GuestAgent.Unrestricted") ||
 		!slices.Contains(minimalRole("8.4"), "VM.Monitor") || slices.Contains(want, "VM.Monitor") {
 		t.Error("Proxmox VE 8 and 9 differ in one privilege")
 	}
