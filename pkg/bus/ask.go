@@ -18,6 +18,13 @@ const (
 	QuestionPlan = "plan"
 	// QuestionInventory: what do the clusters have to choose from? InventoryRequest, InventoryReply.
 	QuestionInventory = "inventory"
+	// QuestionHistory: who had an address, and when? AddressHistoryRequest, AddressHistoryReply.
+	QuestionHistory = "history"
+	// QuestionPools: what pools are there, and what of them is held? PoolsRequest, PoolsReply.
+	QuestionPools = "pools"
+	// QuestionDiff: where do the DNS servers hold something else than they should? DnsDiffRequest,
+	// DnsDiffReply.
+	QuestionDiff = "diff"
 )
 
 // ErrNobody says that no process of the service that was asked runs.

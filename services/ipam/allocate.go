@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -35,211 +34,131 @@ func (c choice) addr() netip.Addr { return c.pool.address(c.number) }
 func (c choice) key() string      { return key(c.pool.conf.GetName(), c.addr()) }
 
 // setIP is the step to set_ip: it gives the VM the addresses of its package. It writes only keys
-// that are free, so doing it again, or twice at once, ends with the same addresses.
+// that are free or the VM's, so doing it again, or twice at once, ends with the same addresses.
 func (s *service) setIP(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	addresses, err := s.allocate(ctx, t.VM)
-	var person *bus.NeedsPerson
-	if errors.As(err, &person) {
-		// What the truth has stays listed, because another worker may be about to publish it.
-		t.VM.Addresses = addresses
+	give := s.allocate
+	if chain.Goal(t.VM.GetOperation()) == vmlinev1.Operation_KIND_ADOPT {
+		give = s.adopt
 	}
-	if err != nil {
+	if err := give(ctx, t.VM); err != nil {
 		return bus.Done, err
 	}
-	t.VM.Addresses = addresses
-	return bus.Done, s.keep(ctx, t)
+	return bus.Done, s.keep(ctx, t.VM)
 }
 
-// keep gives the addresses back if the VM is being taken away meanwhile: the step to terminated may
-// have looked for them before they were claimed. A termination that comes later finds them.
-func (s *service) keep(ctx context.Context, t *bus.Trigger) error {
-	last, err := s.bus.Last(ctx, t.VM.GetRef())
+// keep gives back what was claimed for a VM that is being taken away meanwhile: the step to terminated
+// may have looked for it before. What the VM's state lists is left to that step, because a machine may
+// use it. A termination that comes later finds everything.
+func (s *service) keep(ctx context.Context, vm *vmlinev1.VM) error {
+	last, err := s.bus.Last(ctx, vm.GetRef())
 	switch {
 	case errors.Is(err, bus.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
-	case last.VM.GetUid() == t.VM.GetUid() && chain.Goal(last.VM.GetOperation()) != vmlinev1.Operation_KIND_TERMINATE:
+	case last.VM.GetUid() != vm.GetUid():
+		err = s.releaseAll(ctx, vm)
+	case !ending(last.VM.GetOperation()):
 		return nil
+	default:
+		err = s.releaseUnlisted(ctx, last.VM)
 	}
-	if _, err := s.terminated(ctx, t); err != nil {
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("give addresses to %s: %w", t.VM.GetRef(), bus.ErrSuperseded)
+	return fmt.Errorf("give addresses to %s: %w", vm.GetRef(), bus.ErrSuperseded)
 }
 
-// allocate returns the VM's addresses after they are held in the truth. With a *bus.NeedsPerson it
-// returns those that the truth already held for the VM.
-func (s *service) allocate(ctx context.Context, vm *vmlinev1.VM) ([]*vmlinev1.Address, error) {
+// ending says whether the operation's work is to take the VM away, also where it is a retry or a
+// cancel.
+func ending(op *vmlinev1.Operation) bool {
+	return chain.Goal(op) == vmlinev1.Operation_KIND_TERMINATE && op.GetState() != vmlinev1.Operation_STATE_REFUSED
+}
+
+// allocate lists in the VM's state the addresses that it is to have, after they are held in the
+// truth. Those that it is to give up stay held.
+func (s *service) allocate(ctx context.Context, vm *vmlinev1.VM) error {
 	o := ownerOf(vm)
-	if err := s.recall(ctx, vm, o); err != nil {
-		return nil, err
-	}
-	claimed := map[choice]bool{}
+	claimed := map[string]bool{}
 	for conflicts := 0; conflicts < maxConflicts; {
-		choices, err := s.choose(ctx, vm, o)
-		if err != nil {
-			return s.refused(ctx, o, err)
-		}
-		lost, err := s.claimAll(ctx, o, choices, claimed)
-		if err != nil {
-			return nil, err
-		}
-		if lost == 0 {
-			return describe(choices), s.confirm(ctx, o, choices)
-		}
-		conflicts += lost
-	}
-	return nil, errConflicts
-}
-
-// recall teaches the index the addresses that an earlier attempt left in the VM's state, as far as
-// the truth says that they are this VM's.
-func (s *service) recall(ctx context.Context, vm *vmlinev1.VM, o owner) error {
-	for _, a := range vm.GetAddresses() {
-		c, ok := s.choiceOf(a)
-		if !ok {
-			continue
-		}
-		holder, _, err := s.holder(ctx, c.key())
+		listed, err := s.listed(ctx, s.index, vm, o)
 		if err != nil {
 			return err
 		}
-		if holder == o {
-			if err := s.index.hold(ctx, c.pool, o, c.number); err != nil {
-				return err
-			}
+		for _, h := range listed {
+			claimed[h.key()] = claimed[h.key()] || !h.listed.GetLeaving()
 		}
-	}
-	return nil
-}
-
-// choiceOf finds a VM's address in the pools as they are configured now.
-func (s *service) choiceOf(a *vmlinev1.Address) (choice, bool) {
-	p := s.poolNamed(a.GetPool())
-	addr, err := netip.ParseAddr(a.GetAddress())
-	if p == nil || err != nil {
-		return choice{}, false
-	}
-	n, ok := p.number(addr)
-	return choice{p, n}, ok
-}
-
-// choose asks the index for all addresses of the VM, IPv4 first.
-func (s *service) choose(ctx context.Context, vm *vmlinev1.VM, o owner) ([]choice, error) {
-	var all []choice
-	for _, need := range []struct {
-		family family
-		count  uint32
-	}{
-		{ipv4, vm.GetPackage().GetNetwork().GetIpv4Count()},
-		{ipv6, vm.GetPackage().GetNetwork().GetIpv6Count()},
-	} {
-		if need.count == 0 {
-			continue
-		}
-		if need.count > maxPerFamily {
-			return nil, tooMany(need.family, need.count)
-		}
-		got, err := s.chooseFamily(ctx, vm.GetPackage(), o, need.family, int(need.count))
+		p, err := s.propose(ctx, s.index, vm, o, listed)
 		if err != nil {
-			return nil, err
+			return s.refused(ctx, vm, o, listed, err)
 		}
-		all = append(all, got...)
-	}
-	return all, nil
-}
-
-func (s *service) chooseFamily(ctx context.Context, pkg *vmlinev1.Package, o owner, f family, want int) ([]choice, error) {
-	var pools []*pool
-	for _, p := range s.pools {
-		if p.serves(pkg, f) {
-			pools = append(pools, p)
-		}
-	}
-	if len(pools) == 0 {
-		return nil, noPool(pkg, f)
-	}
-	got := make([][]uint64, len(pools))
-	total := 0
-	if len(pools) > 1 { // what it has in a later pool counts before more is taken from an earlier one
-		for i, p := range pools {
-			var err error
-			if got[i], err = s.index.has(ctx, p, o); err != nil {
-				return nil, err
-			}
-			total += len(got[i])
-		}
-	}
-	for i, p := range pools {
-		if total >= want && len(pools) > 1 {
-			break
-		}
-		taken, err := s.index.take(ctx, p, o, len(got[i])+want-total)
+		lost, err := s.claimAll(ctx, o, p.stay, claimed)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		total += len(taken) - len(got[i])
-		got[i] = taken
+		if lost == 0 {
+			vm.Addresses = p.addresses(marked(vm.GetOperation()))
+			return s.confirm(ctx, o, p.stay)
+		}
+		conflicts += lost
 	}
-	if total < want {
-		return nil, s.full(ctx, pkg, f, pools, want-total)
-	}
-	return inOrder(pools, got)[:want], nil
+	return errConflicts
 }
 
-// inOrder sorts by pool and number, so that every worker lists the same addresses alike.
-func inOrder(pools []*pool, got [][]uint64) []choice {
-	var choices []choice
-	for i, p := range pools {
-		slices.Sort(got[i])
-		for _, n := range got[i] {
-			choices = append(choices, choice{p, n})
-		}
-	}
-	return choices
-}
-
-// claimAll writes the choices into the truth and returns how many belong to somebody else. Those
+// claimAll writes the addresses into the truth and returns how many belong to somebody else. Those
 // are noted in the index.
-func (s *service) claimAll(ctx context.Context, o owner, choices []choice, claimed map[choice]bool) (lost int, err error) {
-	for _, c := range choices {
-		if claimed[c] {
+func (s *service) claimAll(ctx context.Context, o owner, all []holding, claimed map[string]bool) (lost int, err error) {
+	for _, h := range all {
+		k := h.key()
+		if k == "" || claimed[k] {
 			continue
 		}
-		holder, err := s.claim(ctx, o, c)
+		holder, err := s.claim(ctx, o, k)
 		if err != nil {
 			return 0, err
 		}
 		if holder == o {
-			claimed[c] = true
+			claimed[k] = true
 			continue
 		}
 		lost++
-		s.log.Info("address is held by another VM; the index is corrected", "pool", c.pool.conf.GetName(), "address", c.addr(), "wanted_by", o, "held_by", holder)
-		if err := s.index.hold(ctx, c.pool, holder, c.number); err != nil {
+		s.log.Info("address is held by another VM; the index is corrected", "key", k, "wanted_by", o, "held_by", holder)
+		if h.at.pool == nil {
+			continue
+		}
+		if err := s.index.hold(ctx, h.at.pool, holder, h.at.number); err != nil {
 			return 0, err
 		}
 	}
 	return lost, nil
 }
 
-// claim creates the address's key and returns whose it is then. A key that was there already may be
-// this VM's, from an attempt that was cut off or whose answer was lost.
-func (s *service) claim(ctx context.Context, o owner, c choice) (owner, error) {
+// claim makes the address's key the VM's, unless it is another's, and returns whose it is then. A key
+// that is the VM's already, from an attempt that was cut off or because it was to be given up, is
+// written anew: whoever was about to release it has then read an old revision.
+func (s *service) claim(ctx context.Context, o owner, k string) (owner, error) {
 	ref, uid := o.split()
-	err := s.truth.Create(ctx, c.key(), &vmlinev1.Allocation{Ref: ref, Uid: uid, At: timestamppb.New(s.bus.Now())})
-	if err == nil {
-		return o, nil
+	for range maxReads {
+		mine := &vmlinev1.Allocation{Ref: ref, Uid: uid, At: timestamppb.New(s.bus.Now())}
+		err := s.truth.Create(ctx, k, mine)
+		if err == nil {
+			return o, nil
+		}
+		if !errors.Is(err, bus.ErrTaken) {
+			return "", err
+		}
+		holder, revision, err := s.holder(ctx, k)
+		if err != nil || holder != "" && holder != o {
+			return holder, err
+		}
+		if holder == o {
+			err = s.truth.Update(ctx, k, mine, revision)
+			if !errors.Is(err, bus.ErrSuperseded) {
+				return o, err
+			}
+		}
 	}
-	if !errors.Is(err, bus.ErrTaken) {
-		return "", err
-	}
-	holder, _, err := s.holder(ctx, c.key())
-	if err == nil && holder == "" {
-		err = fmt.Errorf("%s was taken and is free again: try again", c.key())
-	}
-	return holder, err
+	return "", fmt.Errorf("claim %s: others change it all the time", k)
 }
 
 // holder returns who holds a key and at which revision; nobody is "".
@@ -257,24 +176,20 @@ func (s *service) holder(ctx context.Context, k string) (owner, uint64, error) {
 
 // confirm tells the index what the truth holds now: the index may have been built in between, from
 // a truth that did not have it yet.
-func (s *service) confirm(ctx context.Context, o owner, choices []choice) error {
-	for i := 0; i < len(choices); {
-		p := choices[i].pool
-		var numbers []uint64
-		for ; i < len(choices) && choices[i].pool == p; i++ {
-			numbers = append(numbers, choices[i].number)
+func (s *service) confirm(ctx context.Context, o owner, all []holding) error {
+	numbers := map[*pool][]uint64{}
+	for _, h := range all {
+		if h.at.pool != nil {
+			numbers[h.at.pool] = append(numbers[h.at.pool], h.at.number)
 		}
-		if err := s.index.hold(ctx, p, o, numbers...); err != nil {
+	}
+	for _, p := range s.pools {
+		if len(numbers[p]) == 0 {
+			continue
+		}
+		if err := s.index.hold(ctx, p, o, numbers[p]...); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func describe(choices []choice) []*vmlinev1.Address {
-	var addresses []*vmlinev1.Address
-	for _, c := range choices {
-		addresses = append(addresses, c.pool.describe(c.number))
-	}
-	return addresses
 }

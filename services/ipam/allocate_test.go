@@ -174,7 +174,7 @@ func TestRefusalListsWhatTheTruthHolds(t *testing.T) {
 		if _, err := s.index.has(t.Context(), s.pools[0], "x/x"); err != nil { // the index is built
 			t.Fatal(err)
 		}
-		if _, err := s.claim(t.Context(), "stranger/1", choice{s.pools[0], 1}); err != nil {
+		if _, err := s.claim(t.Context(), "stranger/1", choice{s.pools[0], 1}.key()); err != nil {
 			t.Fatal(err)
 		}
 		vm, err := s.give(t.Context(), order("vm", 2, 0))
@@ -202,7 +202,7 @@ func TestIndexThatIsBehindIsCorrected(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := range uint64(maxConflicts + 20) {
-			if _, err := s.claim(t.Context(), owner(fmt.Sprintf("other-%d/1", n)), choice{p, n}); err != nil {
+			if _, err := s.claim(t.Context(), owner(fmt.Sprintf("other-%d/1", n)), choice{p, n}.key()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -222,10 +222,10 @@ func TestAddressesOfAnEarlierAttemptAreKept(t *testing.T) {
 		s := w.instance(t, nil)
 		vm := order("vm", 1, 0)
 		vm.Addresses = []*vmlinev1.Address{s.pools[0].describe(41), s.pools[0].describe(42), {Pool: "gone", Address: "192.0.2.1"}}
-		if _, err := s.claim(t.Context(), ownerOf(vm), choice{s.pools[0], 41}); err != nil {
+		if _, err := s.claim(t.Context(), ownerOf(vm), choice{s.pools[0], 41}.key()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.claim(t.Context(), "stranger/1", choice{s.pools[0], 42}); err != nil {
+		if _, err := s.claim(t.Context(), "stranger/1", choice{s.pools[0], 42}.key()); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.mustGive(t, vm); !slices.Equal(addresses(got), []string{s.pools[0].address(41).String()}) {

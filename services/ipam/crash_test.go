@@ -9,10 +9,10 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// crowd is a world with two small pools, some held addresses, and one instance that is not struck.
+// crowd is a world with two small pools, before those that it has beside the default one, some held addresses, and one instance that is not struck.
 func crowd(t *testing.T, w *world) *service {
 	v6 := v4Pool("v6", "2001:db8::/64")
-	w.pools = []*vmlinev1.Pool{v4Pool("v4", "203.0.113.0/28"), v6}
+	w.pools = append([]*vmlinev1.Pool{v4Pool("v4", "203.0.113.0/28"), v6}, w.pools[1:]...)
 	s := w.instance(t, nil)
 	s.mustGive(t, order("neighbour", 2, 1))
 	return s

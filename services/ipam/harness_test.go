@@ -361,3 +361,8 @@ func everywhere(t *testing.T, scenario func(t *testing.T, at int, after bool) (f
 		}
 	}
 }
+
+// v4Addr is an address of the default pool.
+func v4Addr(n int) string { return fmt.Sprintf("203.0.113.%d", n) }
+
+func clone(vm *vmlinev1.VM) *vmlinev1.VM { return proto.CloneOf(vm) }

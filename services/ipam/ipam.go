@@ -43,7 +43,7 @@ type service struct {
 	log   *slog.Logger
 }
 
-// Run does ipam's steps and ticks until ctx ends.
+// Run does ipam's steps and ticks, and answers questions, until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
 	s, err := newService(ctx, cfg)
 	if err != nil {
@@ -51,8 +51,8 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	worker, err := s.bus.NewWorker(chain.IPAM, map[vmlinev1.Status]bus.StepFunc{
 		vmlinev1.Status_STATUS_SET_IP:      s.setIP,
+		vmlinev1.Status_STATUS_IP_RELEASED: s.ipReleased,
 		vmlinev1.Status_STATUS_TERMINATED:  s.terminated,
-		vmlinev1.Status_STATUS_IP_RELEASED: absentStep,
 	})
 	if err != nil {
 		return err
@@ -60,6 +60,7 @@ func Run(ctx context.Context, cfg Config) error {
 	ticks := map[string]func(context.Context) error{bus.TickIPAMReconcile: s.reconcile}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return worker.Run(ctx) })
+	g.Go(func() error { return s.bus.Answers(ctx, chain.IPAM, s.questions()) })
 	g.Go(func() error { return s.bus.Ticks(ctx, chain.IPAM, ticks, worker.Retry) })
 	g.Go(func() error {
 		// An index that outlived the last process may be behind the truth.
@@ -69,6 +70,14 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+func (s *service) questions() map[string]bus.Answer {
+	return map[string]bus.Answer{
+		bus.QuestionPlan:    bus.AnswerWith(s.plan),
+		bus.QuestionHistory: bus.AnswerWith(s.history),
+		bus.QuestionPools:   bus.AnswerWith(s.use),
+	}
 }
 
 func newService(ctx context.Context, cfg Config) (*service, error) {
@@ -102,9 +111,4 @@ func (s *service) poolNamed(name string) *pool {
 		}
 	}
 	return nil
-}
-
-// absentStep stands for the steps that are still to come.
-func absentStep(_ context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	return 0, &bus.Refused{Cause: "the step to " + chain.Name(t.Step.To) + " is not there yet", Next: "Use another version."}
 }

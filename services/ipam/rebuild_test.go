@@ -55,7 +55,7 @@ func TestBuildInBatches(t *testing.T) {
 		s := w.instance(t, nil)
 		p := s.pools[0]
 		for i := range uint64(2*batch + 1) {
-			if _, err := s.claim(t.Context(), "big/1", choice{p, 2 * i}); err != nil {
+			if _, err := s.claim(t.Context(), "big/1", choice{p, 2 * i}.key()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -45,17 +43,11 @@ func (s *service) reconcile(ctx context.Context) error {
 func (s *service) held(ctx context.Context) (map[string]allocation, error) {
 	held := map[string]allocation{}
 	err := s.truth.Each(ctx, ">", func(item bus.Item) error {
-		pool, addr, err := parseKey(item.Key)
-		if err != nil {
-			s.log.Error("the bucket of addresses has a foreign key; left alone", "key", item.Key)
-			return nil //nolint:nilerr // what is not ours stops nothing
+		a, ok, err := s.allocationOf(item)
+		if ok {
+			held[item.Key] = a
 		}
-		a := &vmlinev1.Allocation{}
-		if err := proto.Unmarshal(item.Value, a); err != nil {
-			return fmt.Errorf("decode %s: %w", item.Key, err)
-		}
-		held[item.Key] = allocation{pool, addr, holderOf(a), a.GetAt().AsTime()}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read which addresses are held: %w", err)
@@ -91,13 +83,28 @@ func (s *service) releaseAbandoned(ctx context.Context, held map[string]allocati
 		if !abandoned {
 			continue
 		}
-		s.log.Warn("address was held by nobody; released", "pool", a.pool, "address", a.addr, "held_by", a.holder)
-		if err := s.release(ctx, a.holder, a.pool, a.addr); err != nil {
+		err = s.release(ctx, a.holder, a.pool, a.addr, func(ctx context.Context) error { return s.stillAbandoned(ctx, a) })
+		if errors.Is(err, errUsed) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
+		s.log.Warn("address was held by nobody; released", "pool", a.pool, "address", a.addr, "held_by", a.holder)
 		delete(held, k)
 	}
 	return nil
+}
+
+// errUsed says that an address which seemed abandoned is used again.
+var errUsed = errors.New("the address is used again")
+
+func (s *service) stillAbandoned(ctx context.Context, a allocation) error {
+	abandoned, err := s.abandoned(ctx, a)
+	if err == nil && !abandoned {
+		err = errUsed
+	}
+	return err
 }
 
 // abandoned says whether it is certain that nobody uses the address or is about to:
@@ -107,9 +114,9 @@ func (s *service) releaseAbandoned(ctx context.Context, held map[string]allocati
 //	not in the log                            cannot be judged: left alone
 //	another VM under the same ref             abandoned: that one starts only after the end of this one
 //	operation runs or waits for a person      may still be used
-//	operation succeeded, VM terminated        abandoned
-//	operation succeeded, address not listed   abandoned: only a running operation adds addresses
-//	operation succeeded, address listed       used
+//	operation ended, VM terminated            abandoned
+//	operation ended, address not listed       abandoned: only a running operation adds addresses
+//	operation ended, address listed           used
 func (s *service) abandoned(ctx context.Context, a allocation) (bool, error) {
 	if s.bus.Now().Sub(a.at) < grace {
 		return false, nil
@@ -138,8 +145,10 @@ func (s *service) abandoned(ctx context.Context, a allocation) (bool, error) {
 	}
 }
 
+// ended says that nothing goes on with the VM. An operation that was refused has left it as it was.
 func ended(vm *vmlinev1.VM) bool {
-	return vm.GetOperation().GetState() == vmlinev1.Operation_STATE_SUCCEEDED
+	state := vm.GetOperation().GetState()
+	return state == vmlinev1.Operation_STATE_SUCCEEDED || state == vmlinev1.Operation_STATE_REFUSED
 }
 
 func lists(vm *vmlinev1.VM, a allocation) bool {

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -96,11 +97,11 @@ func TestReconcileMakesTheIndexAgree(t *testing.T) {
 			}
 		}
 		// Held in the truth alone, and thought to be another's.
-		if _, err := s.claim(t.Context(), "stranger/1", choice{p, 99}); err != nil {
+		if _, err := s.claim(t.Context(), "stranger/1", choice{p, 99}.key()); err != nil {
 			t.Fatal(err)
 		}
-		n, _ := s.choiceOf(kept.GetAddresses()[0])
-		if err := s.index.hold(t.Context(), p, "thief/1", n.number); err != nil {
+		n, _ := p.number(netip.MustParseAddr(addresses(kept)[0]))
+		if err := s.index.hold(t.Context(), p, "thief/1", n); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.reconcile(t.Context()); err != nil {
