@@ -252,7 +252,10 @@ final class FeedTest extends WhmcsCase
     public function testAnEventThatCannotBeAppliedHoldsUpNobody(): void
     {
         $this->service(1002);
-        Capsule::statement('CREATE TRIGGER broken BEFORE UPDATE ON tblhosting WHEN NEW.id = 1001 BEGIN SELECT RAISE(ABORT, \'full\'); END');
+        Capsule::statement('CREATE TRIGGER broken BEFORE UPDATE ON tblhosting ' . match (Capsule::connection()->getDriverName()) {
+            'sqlite' => 'WHEN NEW.id = 1001 BEGIN SELECT RAISE(ABORT, \'full\'); END',
+            'mysql' => 'FOR EACH ROW IF NEW.id = 1001 THEN SIGNAL SQLSTATE \'45000\'; END IF',
+        });
         $this->events([5 => States::ready($this->ref()), 6 => States::ready($this->ref(1002))]);
         $this->feed()->pull();
         $this->assertSame('203.0.113.7', $this->hosting(1002)->dedicatedip);

@@ -31,10 +31,13 @@ final class RacingTest extends TestCase
         }
         file_put_contents("$this->root/init.php", "<?php\nrequire_once __DIR__ . '/stand-in/init.php';\n");
         self::copyAll(dirname(__DIR__) . '/modules/servers/vmline', "$this->root/modules/servers/vmline");
-        $this->environment = ['VMLINE_TEST_DB' => "$this->root/db.sqlite", 'PATH' => (string) getenv('PATH')];
+        $this->environment = ['VMLINE_TEST_DB' => "$this->root/db.sqlite", 'VMLINE_TEST_MYSQL' => (string) getenv('VMLINE_TEST_MYSQL'),
+            'PATH' => (string) getenv('PATH')];
         touch("$this->root/db.sqlite");
         $this->php(sprintf('
             use WHMCS\Database\Capsule;
+            Capsule::schema()->dropAllTables();
+            stand_in_tables();
             Capsule::table("tblservers")->insert(["id" => 3, "hostname" => "127.0.0.1", "port" => %d, "type" => "vmline", "disabled" => 0,
                 "password" => encrypt("token")]);
             Capsule::table("tblemailtemplates")->insert(["id" => 9, "name" => "VPS Ready"]);
@@ -154,7 +157,9 @@ final class RacingTest extends TestCase
     /** @return list<array<array-key,mixed>> */
     private function query(string $sql): array
     {
-        return (new PDO("sqlite:$this->root/db.sqlite"))->query($sql)->fetchAll();
+        $socket = (string) getenv('VMLINE_TEST_MYSQL');
+        $database = $socket === '' ? new PDO("sqlite:$this->root/db.sqlite") : new PDO("mysql:unix_socket=$socket;dbname=whmcs", 'root');
+        return $database->query($sql)->fetchAll();
     }
 
     private static function copyAll(string $from, string $to): void

@@ -26,9 +26,7 @@ abstract class WhmcsCase extends TestCase
 
     protected function setUp(): void
     {
-        foreach (Capsule::select("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'") as $table) {
-            Capsule::schema()->drop($table->name);
-        }
+        Capsule::schema()->dropAllTables();
         stand_in_tables();
         Tables::forget();
         $GLOBALS['stand_in_hooks'] = [];

@@ -4,7 +4,8 @@
  * A stand-in for WHMCS: its database layer, which is Laravel's, on SQLite; its tables as far as the module uses them;
  * its functions, which note what they are called with in the tables stand_in_*, so that other processes see it too.
  *
- * VMLINE_TEST_DB names the database file.
+ * VMLINE_TEST_DB names the database file. VMLINE_TEST_MYSQL names the socket of a MySQL or MariaDB server in its place,
+ * whose database whmcs is emptied.
  */
 
 use Illuminate\Database\Capsule\Manager;
@@ -20,13 +21,18 @@ class_alias(Manager::class, 'WHMCS\Database\Capsule');
 require_once __DIR__ . '/functions.php';
 
 (static function (): void {
-    $file = getenv('VMLINE_TEST_DB') ?: ':memory:';
+    $socket = (string) getenv('VMLINE_TEST_MYSQL');
     $capsule = new Manager();
-    $capsule->addConnection(['driver' => 'sqlite', 'database' => $file, 'prefix' => '']);
+    $capsule->addConnection($socket === '' ? [
+        'driver' => 'sqlite', 'database' => getenv('VMLINE_TEST_DB') ?: ':memory:', 'prefix' => '',
+    ] : [
+        'driver' => 'mysql', 'unix_socket' => $socket, 'host' => '', 'username' => 'root', 'password' => '', 'database' => 'whmcs', 'prefix' => '',
+        'charset' => 'utf8mb4', 'collation' => 'utf8mb4_unicode_ci', 'strict' => true,
+    ]);
     $capsule->setAsGlobal();
-    $pdo = $capsule->getConnection()->getPdo();
-    $pdo->exec('PRAGMA busy_timeout = 10000');
-    $pdo->exec('PRAGMA synchronous = OFF');
+    if ($socket === '') {
+        $capsule->getConnection()->getPdo()->exec('PRAGMA busy_timeout = 10000; PRAGMA synchronous = OFF');
+    }
     if (!Manager::schema()->hasTable('tblhosting')) {
         stand_in_tables();
     }
@@ -39,7 +45,7 @@ function stand_in_tables(): void
         $schema->create($table, static function (Blueprint $t) use ($columns): void {
             $t->increments('id');
             foreach ($columns as $column) {
-                $t->text($column)->default('');
+                $column === 'arguments' ? $t->mediumText($column) : $t->string($column, 255)->default('');
             }
         });
     }
