@@ -41,12 +41,31 @@ func Mark(vm *vmlinev1.VM) string {
 	return fmt.Sprintf("vmline ref=%s uid=%s", vm.GetRef(), vm.GetUid())
 }
 
+// markStart is how every mark begins.
+const markStart = Tag + " ref="
+
+// MarkIn returns the mark in a configuration's description, whosever it is; empty where there is none.
+func MarkIn(cfg pve.VMConfig) string {
+	for line := range strings.SplitSeq(cfg.Description(), "\n") {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, markStart) {
+			return line
+		}
+	}
+	return ""
+}
+
 // cloneText is the description that Proxmox gives a configuration while a clone is beginning
 // (PVE::API2::Qemu clone_vm).
 const cloneText = "qmclone temporary file"
 
 // Prove returns nil if the configuration is that of the VM: its mark stands in the description and,
 // once the VM's generation id is known, tag and generation id are there too.
+//
+// Proxmox gives a machine a new generation id when it is rolled back to a snapshot or restored from a
+// backup, which a person may do at any time. Then the MAC of the first card stands in for it: a rollback
+// and a restoration bring the machine's own back, while every copy gets new ones. So the proof still has
+// one part that only the machine itself can have, and a copy that was put under its VMID, with mark and
+// tag, is refused as before.
 func Prove(vm *vmlinev1.VM, node string, cfg pve.VMConfig) error {
 	lines := strings.Split(cfg.Description(), "\n")
 	marked := slices.ContainsFunc(lines, func(l string) bool { return strings.TrimSpace(l) == Mark(vm) })
@@ -60,12 +79,18 @@ func Prove(vm *vmlinev1.VM, node string, cfg pve.VMConfig) error {
 		return foreign(fmt.Sprintf("its description does not say %q", Mark(vm)))
 	case vm.GetVmgenid() == "":
 		return nil
-	case cfg.VMGenID() != vm.GetVmgenid():
+	case cfg.VMGenID() != vm.GetVmgenid() && !sameCard(vm, cfg):
 		return foreign(fmt.Sprintf("its vmgenid is %q, ours is %q", cfg.VMGenID(), vm.GetVmgenid()))
 	case !slices.Contains(cfg.Tags(), Tag):
 		return foreign(fmt.Sprintf("it has no tag %q", Tag))
 	}
 	return nil
+}
+
+// sameCard says that the machine's first card is the one that the VM is known to have.
+func sameCard(vm *vmlinev1.VM, cfg pve.VMConfig) bool {
+	card, err := cfg.Net("net0")
+	return err == nil && vm.GetMac() != "" && strings.EqualFold(card.MAC, vm.GetMac())
 }
 
 // Found is a VM where it is, proven to be ours.

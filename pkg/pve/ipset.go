@@ -52,3 +52,9 @@ func (c *Client) DeleteIPSetEntry(ctx context.Context, node string, vmid int, na
 	return c.do(ctx, request{op: vmOp("take "+cidr+" out of IP set "+name+" of", vmid, node), method: http.MethodDelete,
 		path: vmPath(node, vmid, "firewall", "ipset", name, cidr)}, nil)
 }
+
+// DeleteIPSet removes an IP set with everything in it. One that does not exist is Missing.
+func (c *Client) DeleteIPSet(ctx context.Context, node string, vmid int, name string) error {
+	return c.do(ctx, request{op: vmOp("delete IP set "+name+" of", vmid, node), method: http.MethodDelete,
+		path: vmPath(node, vmid, "firewall", "ipset", name), params: map[string]string{"force": "1"}}, nil)
+}

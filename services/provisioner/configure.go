@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -30,20 +29,24 @@ var carriedByOneCall = []vmlinev1.Status{
 // where the disk is large enough.
 func carriedBy(todo plan.Plan) []vmlinev1.Status {
 	carried := slices.Clone(carriedByOneCall)
-	_, system := todo.Grow[todo.SystemDisk]
-	if !system {
-		carried = append(carried, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE)
-	}
-	if others := len(todo.Grow); others == 0 || (system && others == 1) {
-		carried = append(carried, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE)
+	for _, d := range []struct {
+		key  string
+		size vmlinev1.Status
+	}{
+		{todo.SystemDisk, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE},
+		{todo.AdditionalDisk, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE},
+	} {
+		if _, small := todo.Grow[d.key]; !small {
+			carried = append(carried, d.size)
+		}
 	}
 	return carried
 }
 
 // configure makes the machine's configuration what the package says, in one call and one resize of
 // each disk that is too small. It serves every step that is about the configuration: the first one
-// does the work, those that it carried pass, and a step that runs alone (after a crash, from a
-// button) does what is missing then.
+// of an operation does the work for all of them, those that it carried pass, and a step that runs
+// alone (after a crash, from a button) does its own part.
 func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if slices.Contains(t.VM.GetCarried(), t.Step.To) {
 		return bus.Done, nil
@@ -56,112 +59,189 @@ func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcom
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	if ended == machine.PurposeResize && t.Step.To == vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE {
-		return bus.Done, nil
+	if ended == machine.PurposeResize && slices.Contains(ahead(t.VM.GetOperation())[1:], vmlinev1.Status_STATUS_SET_CLOUDINIT) {
+		return bus.Done, nil // that step reads the size back
 	}
 	found, err := machine.Find(ctx, c, t.VM)
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	fresh := t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM && ended != machine.PurposeConfigure &&
-		t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING // one that runs has had its password
-	return p.converge(ctx, c, t, found, fresh)
-}
-
-func (p *provisioner) converge(ctx context.Context, c *pve.Client, t *bus.Trigger, found machine.Found, fresh bool) (bus.Outcome, error) {
-	todo, err := p.plan(t.VM, found, fresh)
+	todo, err := p.plan(t, found, ended != machine.PurposeConfigure)
 	if err != nil {
 		return 0, err
 	}
-	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
-	if len(todo.Change.Set) > 0 {
-		if err := stopped(t, todo); err != nil {
-			return 0, err
-		}
-		if err := t.Current(ctx); err != nil {
-			return 0, err
-		}
-		upid, err := c.SetVMConfig(ctx, found.Node, int(t.VM.GetVmid()), todo.Change)
-		if err != nil {
-			return 0, machine.Explain(err, kept)
-		}
-		if upid != "" {
-			p.started(t, upid, t.Step.To, machine.PurposeConfigure)
-			return bus.Recorded, nil
+	return (&configuring{provisioner: p, c: c, t: t, found: found, todo: todo}).run(ctx)
+}
+
+// ahead are the statuses that an operation has still to reach, the present step's first.
+func ahead(op *vmlinev1.Operation) []vmlinev1.Status {
+	return op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
+}
+
+// configuring is one machine whose configuration is being set.
+type configuring struct {
+	*provisioner
+	c     *pve.Client
+	t     *bus.Trigger
+	found machine.Found
+	todo  plan.Plan
+}
+
+func (w *configuring) run(ctx context.Context) (bus.Outcome, error) {
+	vm := w.t.VM
+	vm.Node, vm.RemoteLock = w.found.Node, w.found.Config.Lock
+	runs, err := w.runs(ctx, w.c, w.t)
+	if err != nil {
+		return 0, err
+	}
+	if w.todo.HasChange() {
+		if upid, err := w.change(ctx, runs); err != nil || upid != "" {
+			return bus.Recorded, err
 		}
 	}
-	t.VM.Carried = carriedBy(todo)
-	seen(t.VM, found)
-	return p.grow(ctx, c, t, todo)
+	if runs {
+		if err := w.taken(ctx); err != nil {
+			return 0, err
+		}
+	}
+	vm.Carried = carriedBy(w.todo)
+	w.see()
+	return w.grow(ctx)
+}
+
+// change makes the one call. The UPID is empty where Proxmox has done it at once.
+func (w *configuring) change(ctx context.Context, runs bool) (pve.UPID, error) {
+	if needStop := plan.NeedStop(w.found.Config, w.todo.Change); runs && len(needStop) > 0 {
+		return "", mustStop(w.t, needStop)
+	}
+	if err := w.t.Current(ctx); err != nil {
+		return "", err
+	}
+	upid, err := w.c.SetVMConfig(ctx, w.found.Node, int(w.t.VM.GetVmid()), w.todo.Change)
+	if err != nil {
+		return "", machine.Explain(err, kept)
+	}
+	if upid != "" {
+		w.started(w.t, upid, w.t.Step.To, machine.PurposeConfigure)
+	}
+	return upid, nil
+}
+
+// mustStop refuses, or parks where something was changed already, what a running machine would take
+// only at its next stop.
+func mustStop(t *bus.Trigger, keys []string) error {
+	cause := fmt.Sprintf("VM %d runs, and these settings need it stopped: %s", t.VM.GetVmid(), strings.Join(keys, ", "))
+	if untouched(t.VM.GetOperation()) {
+		return &bus.Refused{Cause: cause, Next: "Stop the machine first, or change its package, which stops it where that is needed."}
+	}
+	return &bus.NeedsPerson{
+		Cause: cause, Kept: "Nothing was changed on the machine. " + kept,
+		Next: "Stop the machine, then retry the operation.",
+	}
+}
+
+// untouched says that an operation on a finished machine has changed nothing yet.
+func untouched(op *vmlinev1.Operation) bool {
+	return !builds(op) && len(op.GetReached()) <= 1 && op.GetBefore().GetStatus() == vmlinev1.Status_STATUS_READY
+}
+
+// taken looks whether a running machine has taken what was set. The configuration shows all of it, also
+// what waits for the next stop.
+func (w *configuring) taken(ctx context.Context) error {
+	if w.todo.Parts == plan.CloudInit {
+		return nil // of that Proxmox keeps nothing back
+	}
+	pending, err := w.c.Pending(ctx, w.found.Node, int(w.t.VM.GetVmid()))
+	if err != nil {
+		return machine.Explain(err, kept)
+	}
+	if waiting := plan.Waiting(pending, w.todo); len(waiting) > 0 {
+		return &bus.NeedsPerson{
+			Cause: fmt.Sprintf("VM %d runs and has not taken these settings: %s", w.t.VM.GetVmid(), strings.Join(waiting, ", ")),
+			Kept:  "They are in its configuration and take effect at its next stop. " + kept,
+			Next:  "Stop and start the machine, then retry the operation.",
+		}
+	}
+	return nil
+}
+
+// see notes what identifies the machine from now on, and the sizes of its disks.
+func (w *configuring) see() {
+	found := w.found
+	if card, ok := w.todo.Change.Set["net0"]; ok { // it was just set
+		found.Config.Values = maps.Clone(found.Config.Values)
+		found.Config.Values["net0"] = card
+	}
+	seen(w.t.VM, found)
 }
 
 // seen notes what identifies the machine from now on. It is called once the machine has its tag.
 func seen(vm *vmlinev1.VM, found machine.Found) {
-	if nic, err := found.Config.Net("net0"); err == nil {
+	if nic, err := found.Config.Net("net0"); err == nil && nic.MAC != "" {
 		vm.Mac = nic.MAC
 	}
-	vm.Vmgenid = found.Config.VMGenID()
+	genid := found.Config.VMGenID()
+	if vm.GetVmgenid() != "" && vm.GetVmgenid() != genid {
+		vm.Warnings = append(vm.Warnings, "the machine was rolled back to a snapshot or restored from a backup")
+	}
+	vm.Vmgenid = genid
+	vm.SystemDiskGb, vm.AdditionalDiskGb = plan.Sizes(found.Config, vm)
 }
 
-// stopped holds the table's precondition: what a step marked ** sets, a running machine would take
-// only at its next stop. A machine that was just cloned is stopped.
-func stopped(t *bus.Trigger, todo plan.Plan) error {
-	if t.Step.Power != chain.Stopped || t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
-		return nil
+// grow enlarges the first disk that is too small. A resize that belongs to a later step is only started:
+// that step waits for it.
+func (w *configuring) grow(ctx context.Context) (bus.Outcome, error) {
+	if len(w.todo.Grow) == 0 {
+		return w.regenerate(ctx)
 	}
-	return &bus.NeedsPerson{
-		Cause: fmt.Sprintf("VM %d runs, and these settings need it stopped: %s", t.VM.GetVmid(), strings.Join(todo.Keys(), ", ")),
-		Kept:  "Nothing was changed on the machine. " + kept,
-		Next:  "Stop the machine on Proxmox, then repeat the order.",
+	disk, step := w.todo.SystemDisk, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE
+	if _, system := w.todo.Grow[disk]; !system {
+		disk, step = w.todo.AdditionalDisk, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE
 	}
-}
-
-// plan works out what is missing. A fresh machine gets its password even if the configuration has
-// one, because that one came with the template.
-func (p *provisioner) plan(vm *vmlinev1.VM, found machine.Found, fresh bool) (plan.Plan, error) {
-	password := ""
-	if sealed := vm.GetPackage().GetCloudInit().GetSealedPassword(); len(sealed) > 0 {
-		opened, err := p.Opener.Open(sealed)
-		if err != nil {
-			return plan.Plan{}, &bus.NeedsPerson{
-				Cause: "the order's password cannot be opened with this service's key", Kept: kept, Err: err,
-				Next: "Give gateway and provisioner the same key pair, then repeat the order with its password.",
-			}
-		}
-		password = string(opened)
-	}
-	todo, err := plan.Make(found.Config, vm, plan.Options{Password: password, Fresh: fresh})
-	if err != nil { // a plan is pure: the same configuration would fail again
-		return plan.Plan{}, &bus.NeedsPerson{
-			Cause: fmt.Sprintf("VM %d cannot be configured: %v", vm.GetVmid(), err), Err: err,
-			Kept: "Nothing was changed on the machine. " + kept, Next: "Correct the package or the template, then repeat the order.",
-		}
-	}
-	return todo, nil
-}
-
-// grow enlarges the first disk that is too small. On the first step the system disk's resize is
-// only started: the step that it belongs to waits for it.
-func (p *provisioner) grow(ctx context.Context, c *pve.Client, t *bus.Trigger, todo plan.Plan) (bus.Outcome, error) {
-	if len(todo.Grow) == 0 {
-		return bus.Done, nil
-	}
-	disk := slices.Sorted(maps.Keys(todo.Grow))[0]
-	_, system := todo.Grow[todo.SystemDisk]
-	if system {
-		disk = todo.SystemDisk
-	}
-	if err := t.Current(ctx); err != nil {
+	if err := w.t.Current(ctx); err != nil {
 		return 0, err
 	}
-	upid, err := c.Resize(ctx, t.VM.GetNode(), int(t.VM.GetVmid()), disk, todo.Grow[disk], "")
+	upid, err := w.c.Resize(ctx, w.found.Node, int(w.t.VM.GetVmid()), disk, w.todo.Grow[disk], "")
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	if system && t.Step.To == vmlinev1.Status_STATUS_SET_CPU_RAM {
-		p.started(t, upid, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE, machine.PurposeResize)
+	if slices.Contains(ahead(w.t.VM.GetOperation())[1:], step) {
+		w.started(w.t, upid, step, machine.PurposeResize)
 		return bus.Done, nil
 	}
-	p.started(t, upid, t.Step.To, machine.PurposeResize)
+	w.started(w.t, upid, w.t.Step.To, machine.PurposeResize)
 	return bus.Recorded, nil
+}
+
+// regenerate writes the cloud-init drive of a running machine anew, so that nothing of it is pending. A
+// machine that is stopped gets a new drive with its start.
+func (w *configuring) regenerate(ctx context.Context) (bus.Outcome, error) {
+	if w.t.Step.To != vmlinev1.Status_STATUS_SET_CLOUDINIT || w.t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
+		return bus.Done, nil
+	}
+	if err := w.t.Current(ctx); err != nil {
+		return 0, err
+	}
+	return bus.Done, machine.Explain(w.c.RegenerateCloudInit(ctx, w.found.Node, int(w.t.VM.GetVmid())), kept)
+}
+
+// runs says whether the machine runs. One that this operation builds, or has stopped, does not.
+func (p *provisioner) runs(ctx context.Context, c *pve.Client, t *bus.Trigger) (bool, error) {
+	known := t.VM.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
+	if op := t.VM.GetOperation(); !known && (builds(op) || reached(op, vmlinev1.Status_STATUS_STOPPED)) {
+		return false, nil
+	}
+	status, err := c.Status(ctx, t.VM.GetNode(), int(t.VM.GetVmid()))
+	if err != nil {
+		return false, machine.Explain(err, kept)
+	}
+	noteStatus(t.VM, status)
+	return status.Status == "running", nil
+}
+
+func noteStatus(vm *vmlinev1.VM, status pve.VMStatus) {
+	vm.RemoteStatus, vm.RemoteLock = vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED, status.Lock
+	if status.Status == "running" {
+		vm.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
+	}
 }

@@ -4,25 +4,26 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/provisioner/internal/plan"
 )
 
 // ipFilterSet is the IP set that Proxmox's ipfilter option reads for net0.
 const ipFilterSet = "ipfilter-net0"
 
-// firewall sets the options and adds what is missing of the package's rules and addresses. It removes
-// no rule but the second of two equal ones of its own. Proxmox answers these calls also for a VM that does not exist, so the machine is
-// looked at first. Where that look shows the whole configuration as the package says, the step to
+// firewall sets the options, adds what is missing of the package's rules and addresses, and takes out
+// the addresses that leave the VM. It removes no rule but the second of two equal ones of its own.
+// Proxmox answers these calls also for a VM that does not exist, so the machine is looked at first.
+// Where that look shows the whole configuration of a stopped machine as the package says, the step to
 // set_cloudinit needs no second one.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	fw := t.VM.GetPackage().GetFirewall()
-	if !fw.GetEnabled() {
+	before := t.VM.GetOperation().GetBefore().GetPackage()
+	if !t.VM.GetPackage().GetFirewall().GetEnabled() && !before.GetFirewall().GetEnabled() {
 		return bus.Done, nil
 	}
 	c, err := p.cluster(t.VM)
@@ -35,18 +36,24 @@ func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome
 		return 0, machine.Explain(err, kept)
 	}
 	t.VM.Node = found.Node
-	target := firewalled{c, t, found.Node, int(t.VM.GetVmid())}
-	for _, part := range []func(context.Context) error{target.options, target.addresses, target.rules} {
-		if err := part(ctx); err != nil {
-			return 0, machine.Explain(err, kept)
-		}
+	target := firewalled{Client: c, current: t.Current, node: found.Node, vmid: int(t.VM.GetVmid())}
+	if err := target.apply(ctx, t.VM, before); err != nil {
+		return 0, machine.Explain(err, kept)
 	}
-	todo, err := p.plan(t.VM, found, false)
-	if err == nil && len(todo.Change.Set) == 0 && len(todo.Grow) == 0 && p.Bus.Now().Sub(looked) < lookAge {
+	p.carryCloudInit(t, found, looked)
+	return bus.Done, nil
+}
+
+// carryCloudInit spares the step to set_cloudinit its look at a stopped machine that is as it is wanted.
+func (p *provisioner) carryCloudInit(t *bus.Trigger, found machine.Found, looked time.Time) {
+	if t.VM.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING || p.Bus.Now().Sub(looked) >= lookAge {
+		return
+	}
+	todo, err := plan.Make(found.Config, t.VM, p.options(t, "", false))
+	if err == nil && todo.Empty() {
 		seen(t.VM, found)
 		t.VM.Carried = append(t.VM.Carried, vmlinev1.Status_STATUS_SET_CLOUDINIT)
 	}
-	return bus.Done, nil
 }
 
 // lookAge is how old a look at a machine may be that stands for the one right before its start.
@@ -55,122 +62,102 @@ const lookAge = 5 * time.Second
 // firewalled is a VM whose firewall is being set.
 type firewalled struct {
 	*pve.Client
-	t    *bus.Trigger
-	node string
-	vmid int
+	// current returns an error if the work was overtaken; it is asked right before each change.
+	current func(context.Context) error
+	node    string
+	vmid    int
 }
 
-func (f firewalled) options(ctx context.Context) error {
-	have, err := f.FirewallOptions(ctx, f.node, f.vmid)
+// read returns the parts of the firewall that the package speaks of.
+func (f firewalled) read(ctx context.Context, fw, before *vmlinev1.Firewall) (have plan.Firewall, err error) {
+	if have.Options, err = f.FirewallOptions(ctx, f.node, f.vmid); err != nil || !fw.GetEnabled() {
+		return have, err
+	}
+	if fw.GetIpFilter() || before.GetIpFilter() {
+		have.Set, err = f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
+		have.HasSet = err == nil
+		if err != nil && pve.KindOf(err) != pve.Missing {
+			return have, err
+		}
+	}
+	if len(fw.GetRules()) == 0 {
+		return have, nil
+	}
+	have.Rules, err = f.FirewallRules(ctx, f.node, f.vmid)
+	return have, err
+}
+
+// apply makes the firewall what the package says. The addresses come before the options, so that a
+// filter never holds back an address that is the machine's own.
+func (f firewalled) apply(ctx context.Context, vm *vmlinev1.VM, before *vmlinev1.Package) error {
+	fw := vm.GetPackage().GetFirewall()
+	have, err := f.read(ctx, fw, before.GetFirewall())
 	if err != nil {
 		return err
 	}
-	set := map[string]string{}
-	for key, value := range wantedOptions(f.t.VM.GetPackage().GetFirewall()) {
-		if have[key] != value {
-			set[key] = value
-		}
-	}
-	if len(set) == 0 {
-		return nil
-	}
-	if err := f.t.Current(ctx); err != nil {
+	todo := plan.MakeFirewall(have, vm, before)
+	if err := f.addresses(ctx, todo); err != nil {
 		return err
 	}
-	return f.SetFirewallOptions(ctx, f.node, f.vmid, set)
-}
-
-func wantedOptions(fw *vmlinev1.Firewall) map[string]string {
-	text := func(value, fallback string) string {
-		if value == "" {
-			return fallback
-		}
-		return value
-	}
-	bit := map[bool]string{true: "1", false: "0"}
-	return map[string]string{
-		"enable":        "1",
-		"policy_in":     text(fw.GetPolicyIn(), "ACCEPT"),
-		"policy_out":    text(fw.GetPolicyOut(), "ACCEPT"),
-		"log_level_in":  text(fw.GetLogLevelIn(), "nolog"),
-		"log_level_out": text(fw.GetLogLevelOut(), "nolog"),
-		"dhcp":          bit[fw.GetDhcp()],
-		"ndp":           bit[fw.GetNdp()],
-		"macfilter":     bit[fw.GetMacFilter()],
-		"ipfilter":      bit[fw.GetIpFilter()],
-		"radv":          bit[fw.GetRouterAdvertisement()],
-	}
-}
-
-// addresses puts the VM's addresses into the set that the IP filter lets through.
-func (f firewalled) addresses(ctx context.Context) error {
-	if !f.t.VM.GetPackage().GetFirewall().GetIpFilter() {
-		return nil
-	}
-	have, err := f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
-	if pve.KindOf(err) == pve.Missing {
-		if err := f.t.Current(ctx); err != nil {
+	if len(todo.Options) > 0 {
+		if err := f.change(ctx, func() error { return f.SetFirewallOptions(ctx, f.node, f.vmid, todo.Options) }); err != nil {
 			return err
 		}
-		err = f.CreateIPSet(ctx, f.node, f.vmid, ipFilterSet)
 	}
-	if err != nil && pve.KindOf(err) != pve.Exists {
+	return f.rules(ctx, have.Rules, todo.Rules, plan.Rules(fw))
+}
+
+// change makes one change, if the work was not overtaken. What is there already is a success.
+func (f firewalled) change(ctx context.Context, make func() error) error {
+	if err := f.current(ctx); err != nil {
 		return err
 	}
-	for _, a := range f.t.VM.GetAddresses() {
-		if slices.Contains(have, a.GetAddress()) {
-			continue
-		}
-		if err := f.t.Current(ctx); err != nil {
+	if err := make(); err != nil && pve.KindOf(err) != pve.Exists {
+		return err
+	}
+	return nil
+}
+
+// addresses makes the set that the IP filter lets through.
+func (f firewalled) addresses(ctx context.Context, todo plan.FirewallPlan) error {
+	if todo.DropSet {
+		return f.change(ctx, func() error { return f.DeleteIPSet(ctx, f.node, f.vmid, ipFilterSet) })
+	}
+	if todo.MakeSet {
+		if err := f.change(ctx, func() error { return f.CreateIPSet(ctx, f.node, f.vmid, ipFilterSet) }); err != nil {
 			return err
 		}
-		if err := f.AddIPSetEntry(ctx, f.node, f.vmid, ipFilterSet, a.GetAddress()); err != nil && pve.KindOf(err) != pve.Exists {
+	}
+	for _, a := range todo.Add {
+		if err := f.change(ctx, func() error { return f.AddIPSetEntry(ctx, f.node, f.vmid, ipFilterSet, a) }); err != nil {
+			return err
+		}
+	}
+	for _, a := range todo.Remove {
+		if err := f.change(ctx, func() error { return f.DeleteIPSetEntry(ctx, f.node, f.vmid, ipFilterSet, a) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// rules adds the package's missing rules, the last one first: Proxmox puts each new rule before all
-// others. A repeated call makes a second rule, so each is looked for before, and again afterwards,
-// because another worker may have added it in between.
-func (f firewalled) rules(ctx context.Context) error {
-	var wanted []pve.FirewallRule
-	for _, rule := range f.t.VM.GetPackage().GetFirewall().GetRules() {
-		wanted = append(wanted, ruleFor(rule))
+// rules adds what is missing, the last one first: Proxmox puts each new rule before all others. A
+// repeated call makes a second rule, so each was looked for before, and the list is looked at again
+// afterwards, because another worker may have added it in between.
+func (f firewalled) rules(ctx context.Context, have, missing, wanted []pve.FirewallRule) error {
+	var err error
+	for _, rule := range slices.Backward(missing) {
+		if err = f.change(ctx, func() error { return f.AddFirewallRule(ctx, f.node, f.vmid, rule) }); err != nil {
+			break
+		}
 	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	have, err := f.FirewallRules(ctx, f.node, f.vmid)
-	if err != nil {
-		return err
-	}
-	added, err := f.addRules(ctx, wanted, have)
 	if err != nil && !errors.Is(err, bus.ErrSuperseded) {
 		return err
 	}
-	if _, twice := surplus(have, wanted); added || twice {
+	if _, twice := plan.Surplus(have, wanted); len(missing) > 0 || twice {
 		err = errors.Join(err, f.onlyOnce(ctx, wanted))
 	}
 	return err
-}
-
-// addRules says whether it added any.
-func (f firewalled) addRules(ctx context.Context, wanted, have []pve.FirewallRule) (added bool, err error) {
-	for _, rule := range slices.Backward(wanted) {
-		if slices.ContainsFunc(have, func(r pve.FirewallRule) bool { return sameRule(r, rule) }) {
-			continue
-		}
-		if err := f.t.Current(ctx); err != nil {
-			return added, err
-		}
-		if err := f.AddFirewallRule(ctx, f.node, f.vmid, rule); err != nil {
-			return added, err
-		}
-		added = true
-	}
-	return added, nil
 }
 
 // onlyOnce removes rules of the package that are there twice. The list's digest keeps two workers
@@ -181,7 +168,7 @@ func (f firewalled) onlyOnce(ctx context.Context, wanted []pve.FirewallRule) err
 		if err != nil {
 			return err
 		}
-		extra, twice := surplus(have, wanted)
+		extra, twice := plan.Surplus(have, wanted)
 		if !twice {
 			return nil
 		}
@@ -190,32 +177,4 @@ func (f firewalled) onlyOnce(ctx context.Context, wanted []pve.FirewallRule) err
 			return err
 		}
 	}
-}
-
-// surplus returns a rule of the package that another one further down equals. The lower one is the
-// older: whoever added it had added, or seen, those that belong below it, so the oldest of each stand
-// in the package's order.
-func surplus(have, wanted []pve.FirewallRule) (extra pve.FirewallRule, found bool) {
-	for i, rule := range have {
-		ours := slices.ContainsFunc(wanted, func(w pve.FirewallRule) bool { return sameRule(rule, w) })
-		if ours && slices.ContainsFunc(have[i+1:], func(r pve.FirewallRule) bool { return sameRule(r, rule) }) {
-			return rule, true
-		}
-	}
-	return pve.FirewallRule{}, false
-}
-
-func ruleFor(r *vmlinev1.FirewallRule) pve.FirewallRule {
-	return pve.FirewallRule{
-		Type: r.GetDirection(), Action: r.GetAction(), Enable: true, Macro: r.GetMacro(), Proto: r.GetProtocol(),
-		Source: r.GetSource(), Sport: r.GetSourcePort(), Dest: r.GetDestination(), Dport: r.GetDestinationPort(),
-		Comment: r.GetComment(),
-	}
-}
-
-// sameRule compares what a package can say of a rule.
-func sameRule(have, want pve.FirewallRule) bool {
-	return have.Type == want.Type && have.Action == want.Action && have.Enable == want.Enable && have.Macro == want.Macro &&
-		have.Proto == want.Proto && have.Source == want.Source && have.Sport == want.Sport && have.Dest == want.Dest &&
-		have.Dport == want.Dport && strings.TrimSpace(have.Comment) == strings.TrimSpace(want.Comment)
 }

@@ -109,7 +109,7 @@ func (p *provisioner) cloneUses(ctx context.Context, vm *vmlinev1.VM) []lease.Us
 
 // migrateUses are both nodes and the storages on them.
 func (p *provisioner) migrateUses(ctx context.Context, vm *vmlinev1.VM) []lease.Use {
-	return p.uses(ctx, vm, vm.GetNode(), home(vm))
+	return p.uses(ctx, vm, vm.GetNode(), target(vm))
 }
 
 // uses are what is limited of the nodes and of the VM's storages as seen from there: a shared one is the

@@ -125,7 +125,7 @@ func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) boo
 // create reserves a key and returns once the bucket has shown it, and so all that came before it.
 func (v *vmids) create(ctx context.Context, key string, vm *vmlinev1.VM) error {
 	shown := v.await(key)
-	err := v.bucket.Create(ctx, key, &vmlinev1.VMIDReservation{Ref: vm.GetRef(), Uid: vm.GetUid(), At: timestamppb.New(v.bus.Now())})
+	err := v.bucket.Create(ctx, key, reservation(vm, v.bus.Now()))
 	if err != nil {
 		return err
 	}
@@ -135,6 +135,10 @@ func (v *vmids) create(ctx context.Context, key string, vm *vmlinev1.VM) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func reservation(vm *vmlinev1.VM, now time.Time) *vmlinev1.VMIDReservation {
+	return &vmlinev1.VMIDReservation{Ref: vm.GetRef(), Uid: vm.GetUid(), At: timestamppb.New(now)}
 }
 
 // firstOf settles which VMID the VM has when two workers have reserved one each: the first. The

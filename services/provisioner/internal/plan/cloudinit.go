@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -59,12 +60,20 @@ func joinKeys(pkg *vmlinev1.Package) string {
 	return strings.Join(pkg.GetCloudInit().GetSshKeys(), "\n")
 }
 
+// CloudInitDrive is the key of the drive that carries all this to the guest; empty where there is none.
+func CloudInitDrive(cfg pve.VMConfig) string {
+	for key := range diskKeys() {
+		if drive, err := cfg.Disk(key); err == nil && drive.CloudInit() {
+			return key
+		}
+	}
+	return ""
+}
+
 // cloudInitDrive adds the drive that carries all this to the guest, where the template has none.
 func (d *draft) cloudInitDrive(systemDisk string) error {
-	for key := range diskKeys() {
-		if drive, err := d.cfg.Disk(key); err == nil && drive.CloudInit() {
-			return nil
-		}
+	if CloudInitDrive(d.cfg) != "" {
+		return nil
 	}
 	system, err := d.cfg.Disk(systemDisk)
 	if err != nil {

@@ -106,7 +106,19 @@ func fixedOptions(d pve.Drive) map[string]string {
 	return fixed
 }
 
-// Governs says whether a package decides about a key of the configuration.
+// Governs says whether the plan is about a key that a running machine may keep for its next stop.
 func (p Plan) Governs(key string) bool {
-	return slices.Contains([]string{"cores", "sockets", "memory", "cpu", "net0", p.SystemDisk, p.AdditionalDisk}, key)
+	switch key {
+	case "":
+		return false
+	case "cores", "sockets", "memory", "cpu":
+		return p.Parts.has(Compute)
+	case "net0":
+		return p.Parts.has(Network)
+	case p.SystemDisk:
+		return p.Parts.has(SystemLimits)
+	case p.AdditionalDisk:
+		return p.Parts.has(AdditionalDisk | AdditionalLimits)
+	}
+	return false
 }

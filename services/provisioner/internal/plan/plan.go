@@ -52,12 +52,15 @@ type Plan struct {
 	SystemDisk string
 	// AdditionalDisk is the key of the additional disk; empty while there is none.
 	AdditionalDisk string
+	// Parts are what the plan is about.
+	Parts Part
 }
 
 // Empty says that the machine is as it is wanted.
-func (p Plan) Empty() bool { return p.unchanged() && len(p.Grow) == 0 }
+func (p Plan) Empty() bool { return !p.HasChange() && len(p.Grow) == 0 }
 
-func (p Plan) unchanged() bool { return len(p.Change.Set) == 0 && len(p.Change.Delete) == 0 }
+// HasChange says that there is a configuration call to make.
+func (p Plan) HasChange() bool { return len(p.Change.Set) > 0 || len(p.Change.Delete) > 0 }
 
 // Keys are the names of the settings that the plan changes, sorted.
 func (p Plan) Keys() []string {
@@ -83,7 +86,7 @@ func Make(cfg pve.VMConfig, vm *vmlinev1.VM, o Options) (Plan, error) {
 		o.Parts = All
 	}
 	d := &draft{cfg: cfg, set: map[string]string{}}
-	p := Plan{Grow: map[string]int64{}, SystemDisk: cfg.SystemDisk()}
+	p := Plan{Grow: map[string]int64{}, SystemDisk: cfg.SystemDisk(), Parts: o.Parts}
 	if p.SystemDisk == "" {
 		return Plan{}, &Impossible{Reason: "the machine has no disk to boot from", Next: "Mend the boot order of the machine, or of its template."}
 	}
@@ -119,11 +122,14 @@ func (d *draft) tag() {
 
 func (d *draft) compute(pkg *vmlinev1.Package) {
 	memory := strconv.FormatUint(uint64(pkg.GetMemoryMib()), 10)
-	d.want("cores", strconv.FormatUint(uint64(pkg.GetCores()), 10))
 	d.want("memory", memory)
-	// The package counts cores of the whole machine.
-	if sockets := d.cfg.Values["sockets"]; sockets != "" && sockets != "1" {
-		d.set["sockets"] = "1"
+	// The package counts cores of the whole machine. Where they are divided between sockets as they are
+	// wanted, as on a machine that was adopted, they stay so.
+	if sockets := d.cfg.Values["sockets"]; sockets == "" || sockets == "1" || totalCores(d.cfg) != pkg.GetCores() {
+		d.want("cores", strconv.FormatUint(uint64(pkg.GetCores()), 10))
+		if sockets != "" && sockets != "1" {
+			d.set["sockets"] = "1"
+		}
 	}
 	// A balloon above the memory is refused ("balloon value too large").
 	if balloon, err := strconv.ParseUint(d.cfg.Values["balloon"], 10, 64); err == nil && balloon > uint64(pkg.GetMemoryMib()) {
