@@ -12,7 +12,8 @@ import (
 )
 
 func TestProve(t *testing.T) {
-	known, unknown := ours(), ours()
+	known, unknown, carded := ours(), ours(), ours()
+	carded.Mac = "BC:24:11:00:00:01"
 	unknown.Vmgenid = ""
 	mark := Mark(known)
 	for _, tt := range []struct {
@@ -22,6 +23,7 @@ func TestProve(t *testing.T) {
 		tags        string
 		genid       string
 		lock        string
+		card        string
 		// want is part of why it is not ours; empty for ours.
 		want string
 		made bool
@@ -36,6 +38,11 @@ func TestProve(t *testing.T) {
 		{name: "the same ref of an earlier VM", vm: known, description: "vmline ref=w1-7 uid=u0", tags: "vmline", genid: genID, want: "description"},
 		{name: "another ref", vm: known, description: "vmline ref=w1-70 uid=u1", tags: "vmline", genid: genID, want: "description"},
 		{name: "a copy of it", vm: known, description: mark, tags: "vmline", genid: "other", want: "vmgenid"},
+		{name: "rolled back, or restored from a backup", vm: carded, description: mark, tags: "vmline", genid: "other", card: "virtio=bc:24:11:00:00:01,bridge=vmbr9"},
+		{name: "a copy under its VMID", vm: carded, description: mark, tags: "vmline", genid: "other", card: "virtio=BC:24:11:00:00:02,bridge=vmbr0", want: "vmgenid"},
+		{name: "a copy without a card", vm: carded, description: mark, tags: "vmline", genid: "other", want: "vmgenid"},
+		{name: "a card that is not known yet", vm: known, description: mark, tags: "vmline", genid: "other", card: "virtio=BC:24:11:00:00:01", want: "vmgenid"},
+		{name: "rolled back without the tag", vm: carded, description: mark, genid: "other", card: "virtio=BC:24:11:00:00:01", want: "tag"},
 		{name: "no generation id", vm: known, description: mark, tags: "vmline", want: "vmgenid"},
 		{name: "tag taken away", vm: known, description: mark, genid: genID, want: "tag"},
 		{name: "a longer tag", vm: known, description: mark, tags: "vmline2", genid: genID, want: "tag"},
@@ -44,7 +51,7 @@ func TestProve(t *testing.T) {
 		{name: "somebody else's clone", vm: unknown, description: "vmline ref=w1-8 uid=u2", lock: "clone", want: "description"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := pve.VMConfig{Lock: tt.lock, Values: map[string]string{"name": "web", "description": tt.description, "tags": tt.tags, "vmgenid": tt.genid}}
+			cfg := pve.VMConfig{Lock: tt.lock, Values: map[string]string{"name": "web", "description": tt.description, "tags": tt.tags, "vmgenid": tt.genid, "net0": tt.card}}
 			err := Prove(tt.vm, "pve2", cfg)
 			var foreign *NotOurs
 			switch {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -99,7 +100,7 @@ func (w *configuring) run(ctx context.Context) (bus.Outcome, error) {
 			return bus.Recorded, err
 		}
 	}
-	if runs {
+	if runs && !builds(vm.GetOperation()) {
 		if err := w.taken(ctx); err != nil {
 			return 0, err
 		}
@@ -214,22 +215,29 @@ func (w *configuring) grow(ctx context.Context) (bus.Outcome, error) {
 }
 
 // regenerate writes the cloud-init drive of a running machine anew, so that nothing of it is pending. A
-// machine that is stopped gets a new drive with its start.
+// machine that is stopped gets a new drive with its start. Proxmox does not show every change of it, so
+// only a machine that is just being built, and may run because its order is repeated, is asked.
 func (w *configuring) regenerate(ctx context.Context) (bus.Outcome, error) {
+	vmid := int(w.t.VM.GetVmid())
 	if w.t.Step.To != vmlinev1.Status_STATUS_SET_CLOUDINIT || w.t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
 		return bus.Done, nil
+	}
+	if builds(w.t.VM.GetOperation()) {
+		pending, err := w.c.CloudInitPending(ctx, w.found.Node, vmid)
+		if err != nil || len(pending) == 0 {
+			return bus.Done, machine.Explain(err, kept)
+		}
 	}
 	if err := w.t.Current(ctx); err != nil {
 		return 0, err
 	}
-	return bus.Done, machine.Explain(w.c.RegenerateCloudInit(ctx, w.found.Node, int(w.t.VM.GetVmid())), kept)
+	return bus.Done, machine.Explain(w.c.RegenerateCloudInit(ctx, w.found.Node, vmid), kept)
 }
 
-// runs says whether the machine runs. One that this operation builds, or has stopped, does not.
+// runs says whether the machine runs. Nobody but us starts one that this operation builds, or has stopped.
 func (p *provisioner) runs(ctx context.Context, c *pve.Client, t *bus.Trigger) (bool, error) {
-	known := t.VM.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
-	if op := t.VM.GetOperation(); !known && (builds(op) || reached(op, vmlinev1.Status_STATUS_STOPPED)) {
-		return false, nil
+	if builds(t.VM.GetOperation()) || chain.Passed(t.VM, vmlinev1.Status_STATUS_STOPPED) {
+		return t.VM.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING, nil
 	}
 	status, err := c.Status(ctx, t.VM.GetNode(), int(t.VM.GetVmid()))
 	if err != nil {

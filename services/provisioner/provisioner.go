@@ -93,15 +93,10 @@ func (p *provisioner) steps() map[vmlinev1.Status]bus.StepFunc {
 		vmlinev1.Status_STATUS_SET_FIREWALL:                  p.firewall,
 		vmlinev1.Status_STATUS_SET_CLOUDINIT:                 p.configure,
 		vmlinev1.Status_STATUS_VMID_RELEASED:                 p.release,
-		vmlinev1.Status_STATUS_PLANNED:                       absentStep,
-		vmlinev1.Status_STATUS_ADOPTED:                       absentStep,
-		vmlinev1.Status_STATUS_SET_PASSWORD:                  absentStep,
+		vmlinev1.Status_STATUS_PLANNED:                       p.planned,
+		vmlinev1.Status_STATUS_ADOPTED:                       p.adopted,
+		vmlinev1.Status_STATUS_SET_PASSWORD:                  p.setPassword,
 	}
-}
-
-// absentStep stands for the steps that are still to come.
-func absentStep(_ context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	return 0, &bus.Refused{Cause: "the step to " + chain.Name(t.Step.To) + " is not there yet", Next: "Use another version."}
 }
 
 // kept is what every failed step leaves behind.

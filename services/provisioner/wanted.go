@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -21,10 +20,6 @@ func builds(op *vmlinev1.Operation) bool {
 	default:
 		return false
 	}
-}
-
-func reached(op *vmlinev1.Operation, status vmlinev1.Status) bool {
-	return slices.ContainsFunc(op.GetReached(), func(r *vmlinev1.Reached) bool { return r.GetStatus() == status })
 }
 
 // options are how much of the package the present operation is about: a button its own part, a creation
