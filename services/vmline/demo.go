@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/services/vmline/internal/demo"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
+	"github.com/vmline/vmline/services/vmline/internal/output"
 )
 
 func newDemo() *cobra.Command {
@@ -25,10 +25,10 @@ nothing outside of this machine is touched.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Out = c.OutOrStdout()
-			o.Colour = !o.JSON && coloured(o.Out)
+			o.Colour = !o.JSON && output.Coloured(o.Out)
 			if err := demo.Run(c.Context(), o); err != nil {
 				fmt.Fprintln(c.ErrOrStderr(), "vmline demo failed:", err)
-				return errSaid
+				return exit.ErrSaid
 			}
 			return nil
 		},
@@ -39,14 +39,4 @@ nothing outside of this machine is touched.`,
 	f.BoolVar(&o.JSON, "json", false, "print an event a line, for programs")
 	f.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "the most that the demonstration may take")
 	return c
-}
-
-// coloured says whether text may have colours: on a terminal, unless NO_COLOR is set (no-color.org).
-func coloured(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/vmline/vmline/services/vmline/internal/exit"
+	"github.com/vmline/vmline/services/vmline/internal/output"
 )
 
 // program is vmline as a process of its own.
@@ -74,8 +77,8 @@ func TestDemoThatFailsSaysWhyAndExitsWith1(t *testing.T) {
 	cmd := program(t, "demo", "--json", "--timeout", "1ms", "--data-dir", t.TempDir())
 	cmd.Stderr = &stderr
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(stderr.String(), "not done within 1ms") {
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.ExitCode() != exit.Failed || !strings.Contains(stderr.String(), "not done within 1ms") {
 		t.Errorf("%v: %s", err, stderr.String())
 	}
 }
@@ -98,7 +101,7 @@ func TestDemoKeepsRunning(t *testing.T) {
 		}
 	}
 	code, text, err := vmline(t.Context(), "vm", "list", "--url", kept.URL, "--token-file", kept.TokenFile)
-	if code != exitDone || strings.Count(text, "create succeeded") != 2 || !strings.Contains(text, "terminate succeeded") {
+	if code != exit.Done || strings.Count(text, "create succeeded") != 2 || !strings.Contains(text, "terminate succeeded") {
 		t.Errorf("code %d, %v\n%s", code, err, text)
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -110,11 +113,11 @@ func TestDemoKeepsRunning(t *testing.T) {
 }
 
 func TestColoursAreForTerminals(t *testing.T) {
-	if coloured(&bytes.Buffer{}) {
+	if output.Coloured(&bytes.Buffer{}) {
 		t.Error("a pipe has colours")
 	}
 	t.Setenv("NO_COLOR", "1")
-	if coloured(os.Stdout) {
+	if output.Coloured(os.Stdout) {
 		t.Error("NO_COLOR was not heard")
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -13,12 +12,14 @@ import (
 	"github.com/vmline/vmline/pkg/config"
 	"github.com/vmline/vmline/services/internal/app"
 	"github.com/vmline/vmline/services/vmline/internal/doctor"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
+	"github.com/vmline/vmline/services/vmline/internal/output"
 )
 
 func newDoctor() *cobra.Command {
 	var (
 		path, name string
-		out        format
+		out        output.Format
 	)
 	c := &cobra.Command{
 		Use:   "doctor",
@@ -47,14 +48,14 @@ It ends with 1 if there is a problem; warnings alone end with 0.`,
 				return err
 			}
 			if slices.ContainsFunc(reports, doctor.Report.Sick) {
-				return errSaid
+				return exit.ErrSaid
 			}
 			return nil
 		},
 	}
 	addConfigFlag(c, &path)
 	c.Flags().StringVar(&name, "cluster", "", "only this cluster; default all")
-	out.addFlag(c)
+	out.AddFlag(c)
 	return c
 }
 
@@ -68,7 +69,7 @@ func chosen(all []config.Cluster, name string) ([]config.Cluster, error) {
 	}
 	i := slices.IndexFunc(all, func(c config.Cluster) bool { return c.Name == name })
 	if i < 0 {
-		return nil, &usageError{fmt.Errorf("the configuration has no cluster %q", name)}
+		return nil, exit.BadUsagef("the configuration has no cluster %q", name)
 	}
 	return all[i : i+1], nil
 }
@@ -86,9 +87,9 @@ func examine(ctx context.Context, cfg *config.Config, clusters []config.Cluster)
 	return reports, nil
 }
 
-func printReports(w io.Writer, f format, reports []doctor.Report) error {
-	if f == formatJSON {
-		return f.print(w, reports, nil)
+func printReports(w io.Writer, f output.Format, reports []doctor.Report) error {
+	if f == output.JSON {
+		return f.Print(w, reports, nil)
 	}
 	for _, r := range reports {
 		r.Write(w)

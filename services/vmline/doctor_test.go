@@ -13,6 +13,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/pvesim"
 	"github.com/vmline/vmline/services/vmline/internal/doctor"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 // TestDoctor examines a simulated cluster over TLS, with its certificate pinned and with another one pinned.
@@ -43,11 +44,11 @@ func TestDoctor(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"--cluster good", exitDone, []string{"cluster good\n", "ok       certificate  https://127.0.0.1:", "vmline@pve!prov has all 18 privileges", "warning  firewall"}},
-		{"--cluster strange", exitFailed, []string{"problem  api", "which is not pinned", "pvenode cert info"}},
-		{"", exitFailed, []string{"cluster good\n", "cluster strange\n"}},
-		{"--cluster none", exitUsage, []string{`the configuration has no cluster "none"`}},
-		{"-o yaml", exitUsage, []string{"want table or json"}},
+		{"--cluster good", exit.Done, []string{"cluster good\n", "ok       certificate  https://127.0.0.1:", "vmline@pve!prov has all 18 privileges", "warning  firewall"}},
+		{"--cluster strange", exit.Failed, []string{"problem  api", "which is not pinned", "pvenode cert info"}},
+		{"", exit.Failed, []string{"cluster good\n", "cluster strange\n"}},
+		{"--cluster none", exit.Usage, []string{`the configuration has no cluster "none"`}},
+		{"-o yaml", exit.Usage, []string{"want table or json"}},
 	} {
 		code, out, err := vmline(t.Context(), append(strings.Fields("doctor --config "+path), strings.Fields(tt.args)...)...)
 		for _, want := range tt.want {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 // TestMain lets the test binary be vmline itself, so that tests see real exit codes.
@@ -37,7 +37,7 @@ func vmline(ctx context.Context, args ...string) (code int, stdout string, err e
 	root.SetErr(&out)
 	root.SetArgs(args)
 	err = root.ExecuteContext(ctx)
-	return exitCode(err), out.String(), err
+	return exit.Code(err), out.String(), err
 }
 
 func TestUsage(t *testing.T) {
@@ -49,18 +49,18 @@ func TestUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"--help", exitDone, "Exit codes: 0 done"},
-		{"vm get --help", exitDone, "--token-file"},
-		{"nonsense", exitUsage, `unknown command "nonsense"`},
-		{"vm nonsense", exitUsage, `unknown command "nonsense"`},
-		{"--nonsense", exitUsage, "unknown flag"},
-		{"vm get", exitUsage, "accepts 1 arg(s), received 0; see: vmline vm get --help"},
-		{"vm list -o yaml --token-file x", exitUsage, "want table or json"},
-		{"vm list", exitUsage, "where is the token? use --token-file FILE"},
-		{"up", exitUsage, "which configuration? use --config FILE"},
-		{"apply", exitUsage, "which configuration?"},
-		{"up --config none.yaml", exitFailed, "there is no file none.yaml"},
-		{"vm list --token-file none", exitFailed, "there is no file none"},
+		{"--help", exit.Done, "Exit codes: 0 done"},
+		{"vm get --help", exit.Done, "--token-file"},
+		{"nonsense", exit.Usage, `unknown command "nonsense"`},
+		{"vm nonsense", exit.Usage, `unknown command "nonsense"`},
+		{"--nonsense", exit.Usage, "unknown flag"},
+		{"vm get", exit.Usage, "accepts 1 arg(s), received 0; see: vmline vm get --help"},
+		{"vm list -o yaml --token-file x", exit.Usage, "want table or json"},
+		{"vm list", exit.Usage, "where is the token? use --token-file FILE"},
+		{"up", exit.Usage, "which configuration? use --config FILE"},
+		{"apply", exit.Usage, "which configuration?"},
+		{"up --config none.yaml", exit.Failed, "there is no file none.yaml"},
+		{"vm list --token-file none", exit.Failed, "there is no file none"},
 	} {
 		code, out, err := vmline(t.Context(), strings.Fields(tt.line)...)
 		if text := fmt.Sprint(out, err); code != tt.code || !strings.Contains(text, tt.want) {
@@ -75,7 +75,7 @@ func TestApplyIsForAServerOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _, err := vmline(t.Context(), "apply", "--config", path)
-	if code != exitFailed || err == nil || !strings.Contains(err.Error(), "`vmline up` makes the streams") {
+	if code != exit.Failed || err == nil || !strings.Contains(err.Error(), "`vmline up` makes the streams") {
 		t.Errorf("code %d, %v", code, err)
 	}
 }
@@ -146,17 +146,17 @@ func TestClientCommands(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"vm list", exitDone, []string{"REF", "w1-1  set_ip  create parked  dc1", "pve1  101   203.0.113.7"}},
-		{"vm list -o json", exitDone, []string{`"ref": "w1-1"`}},
-		{"vm get w1-1", exitDone, []string{"vmid       101", "problem    The pool is empty.", "next       Add addresses.", "set_ip", "succeeded  1s"}},
-		{"vm get w1-1 -o json", exitDone, []string{`"vmid": 101`}},
-		{"vm get w1-2", exitNotFound, []string{"Not found: There is no VM /v1/services/w1-2"}},
-		{"vm watch w1-1", exitFailed, []string{"creation", "set_ip", "create of w1-1: parked: The pool is empty.\n  Nothing was done.\n  Add addresses."}},
-		{"vm watch w1-1 -o json", exitFailed, []string{`{"name":"creation","status":"succeeded"`}},
-		{"vm watch w1-2", exitNotFound, nil},
-		{"tail", exitFailed, []string{"w1-1", "set_ip", "The pool is empty.", "unexpected EOF"}},
-		{"tail w1-1 -o json", exitFailed, []string{`{"seq":1,`}},
-		{"vm list --url http://127.0.0.1:1", exitFailed, []string{"connection refused"}},
+		{"vm list", exit.Done, []string{"REF", "w1-1  set_ip  create parked  dc1", "pve1  101   203.0.113.7"}},
+		{"vm list -o json", exit.Done, []string{`"ref": "w1-1"`}},
+		{"vm get w1-1", exit.Done, []string{"vmid       101", "problem    The pool is empty.", "next       Add addresses.", "set_ip", "succeeded  1s"}},
+		{"vm get w1-1 -o json", exit.Done, []string{`"vmid": 101`}},
+		{"vm get w1-2", exit.NotFound, []string{"Not found: There is no VM /v1/services/w1-2"}},
+		{"vm watch w1-1", exit.Failed, []string{"creation", "set_ip", "create of w1-1: parked: The pool is empty.\n  Nothing was done.\n  Add addresses."}},
+		{"vm watch w1-1 -o json", exit.Failed, []string{`{"name":"creation","status":"succeeded"`}},
+		{"vm watch w1-2", exit.NotFound, nil},
+		{"tail", exit.Failed, []string{"w1-1", "set_ip", "The pool is empty.", "unexpected EOF"}},
+		{"tail w1-1 -o json", exit.Failed, []string{`{"seq":1,`}},
+		{"vm list --url http://127.0.0.1:1", exit.Failed, []string{"connection refused"}},
 	} {
 		args := strings.Fields(tt.line)
 		if !strings.Contains(tt.line, "--url") {
@@ -195,7 +195,7 @@ func TestWatchShowsEachStepOnceAndEnds(t *testing.T) {
 	})
 	code, out, err := vmline(t.Context(), append([]string{"vm", "watch", "w1-1"}, flags...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if code != exitDone || len(lines) != 3 || !strings.HasPrefix(lines[0], "creation") || !strings.HasPrefix(lines[2], "clone") {
+	if code != exit.Done || len(lines) != 3 || !strings.HasPrefix(lines[0], "creation") || !strings.HasPrefix(lines[2], "clone") {
 		t.Errorf("code %d, %v\n%s", code, err, out)
 	}
 }
@@ -203,28 +203,13 @@ func TestWatchShowsEachStepOnceAndEnds(t *testing.T) {
 func TestWatchTimesOut(t *testing.T) {
 	flags := gateway(t, func() api.Operation { return operation(api.StatusRunning, 1) })
 	code, _, err := vmline(t.Context(), append([]string{"vm", "watch", "w1-1", "--timeout", "50ms"}, flags...)...)
-	if code != exitTimedOut {
+	if code != exit.TimedOut {
 		t.Errorf("code %d, %v", code, err)
 	}
 }
 
-func TestExitCodes(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		code int
-	}{
-		{nil, exitDone}, {errors.New("x"), exitFailed}, {errSaid, exitFailed},
-		{&api.Problem{Status: 404}, exitNotFound}, {&api.Problem{Status: 409}, exitFailed},
-		{fmt.Errorf("x: %w", context.DeadlineExceeded), exitTimedOut}, {&usageError{errors.New("x")}, exitUsage},
-	} {
-		if got := exitCode(tt.err); got != tt.code {
-			t.Errorf("%v: code %d, want %d", tt.err, got, tt.code)
-		}
-	}
-}
-
 func TestVersion(t *testing.T) {
-	if code, out, err := vmline(t.Context(), "version"); code != exitDone || !strings.HasPrefix(out, "vmline ") {
+	if code, out, err := vmline(t.Context(), "version"); code != exit.Done || !strings.HasPrefix(out, "vmline ") {
 		t.Errorf("code %d, %v: %s", code, err, out)
 	}
 	info := &debug.BuildInfo{GoVersion: "go1.26", Settings: []debug.BuildSetting{

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/pvesim"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 // simFlags are the flags of `vmline pvesim`.
@@ -41,7 +42,7 @@ Faults are ordered with --fault, which may be given several times:
 		RunE: func(c *cobra.Command, _ []string) error {
 			cluster, cfg, err := f.cluster()
 			if err != nil {
-				return &usageError{err}
+				return exit.BadUsage(err)
 			}
 			defer cluster.Close()
 			listen := cluster.ListenTLS

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 // startSim runs `vmline pvesim` until the test ends and returns what it printed, as far as it has the
@@ -113,7 +115,7 @@ func TestPVESimRefusesWrongFlags(t *testing.T) {
 		{"--password", "root@pam!x=hunter2", "--password 1: want 'user@realm=PASSWORD'"},
 	} {
 		code, _, err := vmline(t.Context(), "pvesim", "--listen", "127.0.0.1:0", c.flag, c.value)
-		if code != exitUsage || err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if code != exit.Usage || err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s %s: code %d, %v", c.flag, c.value, code, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/vmline/vmline/pkg/config"
 	"github.com/vmline/vmline/pkg/telemetry"
 	"github.com/vmline/vmline/services/internal/app"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 func newUp() *cobra.Command {
@@ -77,7 +78,7 @@ func addConfigFlag(c *cobra.Command, path *string) {
 
 func loadConfig(path string, parts ...config.Part) (*config.Config, error) {
 	if path == "" {
-		return nil, &usageError{fmt.Errorf("which configuration? use --config FILE or set %s", config.EnvFile)}
+		return nil, exit.BadUsagef("which configuration? use --config FILE or set %s", config.EnvFile)
 	}
 	return config.Load(path, os.LookupEnv, parts...)
 }

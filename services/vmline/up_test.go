@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vmline/vmline/pkg/pvesim"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
 // upConfig writes a configuration for a simulated cluster and returns its path and the API's URL.
@@ -67,7 +68,7 @@ func TestUp(t *testing.T) {
 		t.Fatalf("%v\n%s", err, stderr.String())
 	}
 	token := filepath.Join(filepath.Dir(path), "data/secrets/gateway/token")
-	if code, out, err := vmline(t.Context(), "vm", "list", "-o", "json", "--url", url, "--token-file", token); code != exitDone || out != "[]\n" {
+	if code, out, err := vmline(t.Context(), "vm", "list", "-o", "json", "--url", url, "--token-file", token); code != exit.Done || out != "[]\n" {
 		t.Errorf("list: code %d, %v, %q", code, err, out)
 	}
 	second, err := program(t, "up", "--config", path).CombinedOutput()

@@ -1,4 +1,4 @@
-package main
+package operator
 
 import (
 	"fmt"
@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/services/vmline/internal/output"
 )
 
 func newTail() *cobra.Command {
 	var (
 		r      remote
-		output format
+		format output.Format
 	)
 	c := &cobra.Command{
 		Use:   "tail [REF]",
@@ -30,12 +31,12 @@ of what was before.`,
 				ref = args[0]
 			}
 			return client.Events(c.Context(), ref, func(e api.Event) error {
-				return output.printLine(c.OutOrStdout(), e, eventLine(e))
+				return format.PrintLine(c.OutOrStdout(), e, eventLine(e))
 			})
 		},
 	}
 	r.addFlags(c)
-	output.addFlag(c)
+	format.AddFlag(c)
 	return c
 }
 

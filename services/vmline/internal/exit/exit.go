@@ -1,0 +1,73 @@
+// Package exit is how a command ends: the codes by which scripts decide, and the errors that lead to them.
+package exit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vmline/vmline/pkg/api"
+)
+
+// The codes.
+const (
+	Done = 0
+	// Failed: refused, parked, interrupted, or not possible at all.
+	Failed   = 1
+	Usage    = 2
+	NotFound = 3
+	TimedOut = 4
+)
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// BadUsage makes an error one of the command line.
+func BadUsage(err error) error { return &usageError{err} }
+
+// BadUsagef is BadUsage with a text of its own.
+func BadUsagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// ErrSaid is a failure whose reason was printed already.
+var ErrSaid = errors.New("the reason was printed")
+
+// Code is the exit code of a command that ended with an error, or with nil.
+func Code(err error) int {
+	var (
+		usage   *usageError
+		problem *api.Problem
+	)
+	switch {
+	case err == nil:
+		return Done
+	case errors.As(err, &usage):
+		return Usage
+	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
+		return NotFound
+	case errors.Is(err, context.DeadlineExceeded):
+		return TimedOut
+	default:
+		return Failed
+	}
+}
+
+// CheckArgs makes wrong arguments and flags of a command, and of those below it, usage errors.
+func CheckArgs(c *cobra.Command) {
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return BadUsagef("%w; see: %s --help", err, c.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, below := range c.Commands() {
+		CheckArgs(below)
+	}
+}

@@ -1,0 +1,48 @@
+package exit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vmline/vmline/pkg/api"
+)
+
+func TestCode(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		code int
+	}{
+		{nil, Done}, {errors.New("x"), Failed}, {ErrSaid, Failed},
+		{&api.Problem{Status: 404}, NotFound}, {&api.Problem{Status: 409}, Failed},
+		{fmt.Errorf("x: %w", context.DeadlineExceeded), TimedOut}, {BadUsage(errors.New("x")), Usage},
+		{fmt.Errorf("x: %w", BadUsagef("y")), Usage},
+	} {
+		if got := Code(tt.err); got != tt.code {
+			t.Errorf("%v: code %d, want %d", tt.err, got, tt.code)
+		}
+	}
+}
+
+func TestCheckArgsReachesEveryCommand(t *testing.T) {
+	root := &cobra.Command{Use: "root", SilenceErrors: true, SilenceUsage: true}
+	group := &cobra.Command{Use: "group", Args: cobra.NoArgs}
+	group.AddCommand(&cobra.Command{Use: "leaf X", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil }})
+	root.AddCommand(group)
+	CheckArgs(root)
+	root.SetErr(&bytes.Buffer{})
+	for _, args := range [][]string{{"group", "leaf"}, {"group", "leaf", "x", "y"}, {"group", "leaf", "x", "--none"}} {
+		root.SetArgs(args)
+		if err := root.Execute(); Code(err) != Usage {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	root.SetArgs([]string{"group", "leaf", "x"})
+	if err := root.Execute(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,53 @@
+package operator
+
+import (
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/config"
+	"github.com/vmline/vmline/services/vmline/internal/exit"
+)
+
+// Environment variables that say how to reach the gateway.
+const (
+	envURL         = "VMLINE_URL"
+	envTokenFile   = "VMLINE_TOKEN_FILE" //nolint:gosec // the name of a variable
+	envCAFile      = "VMLINE_CA_FILE"
+	envFingerprint = "VMLINE_TLS_FINGERPRINT"
+)
+
+const defaultURL = "http://127.0.0.1:8080"
+
+// remote says how to reach the gateway.
+type remote struct{ url, tokenFile, caFile, fingerprint string }
+
+func (r *remote) addFlags(c *cobra.Command) {
+	url := os.Getenv(envURL)
+	if url == "" {
+		url = defaultURL
+	}
+	f := c.PersistentFlags()
+	f.StringVar(&r.url, "url", url, "URL of the gateway; default $"+envURL)
+	f.StringVar(&r.tokenFile, "token-file", os.Getenv(envTokenFile), "file with the API's token; default $"+envTokenFile)
+	f.StringVar(&r.caFile, "ca-file", os.Getenv(envCAFile), "certificates that verify the gateway's, in PEM form; default $"+envCAFile)
+	f.StringVar(&r.fingerprint, "tls-fingerprint", os.Getenv(envFingerprint), "SHA-256 of the gateway's certificate, instead of --ca-file; default $"+envFingerprint)
+}
+
+// client makes a client. Calls are bounded by their contexts.
+func (r *remote) client() (*api.Client, error) {
+	if r.tokenFile == "" {
+		return nil, exit.BadUsagef("where is the token? use --token-file FILE or set %s; `vmline up` keeps it in <data_dir>/secrets/gateway/token", envTokenFile)
+	}
+	token, err := config.ReadSecretFile(r.tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if transport.TLSClientConfig, err = r.trust(); err != nil {
+		return nil, err
+	}
+	return &api.Client{BaseURL: r.url, Token: string(token), HTTP: &http.Client{Transport: transport}}, nil
+}

@@ -1,0 +1,85 @@
+package operator
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/vmline/vmline/services/vmline/internal/exit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestTrust asks a gateway with a certificate of its own. What is not trusted is sent nothing.
+func TestTrust(t *testing.T) {
+	asked := 0
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = w.Write([]byte(`{"items": []}`))
+	}))
+	t.Cleanup(server.Close)
+	sum := sha256.Sum256(server.Certificate().Raw)
+	pin := hex.EncodeToString(sum[:])
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	own := file("own.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	none := file("none.pem", "no certificate")
+	for _, tt := range []struct {
+		name        string
+		fingerprint string
+		caFile      string
+		code        int
+		want        string
+	}{
+		{name: "its certificate", caFile: own},
+		{name: "its fingerprint", fingerprint: pin},
+		{name: "as openssl prints it", fingerprint: strings.ToUpper(colons(pin))},
+		{name: "nothing said", code: exit.Failed, want: "certificate"},
+		{name: "another fingerprint", fingerprint: strings.Repeat("00", 32), caFile: own, code: exit.Failed, want: "has the fingerprint " + pin},
+		{name: "half a fingerprint", fingerprint: pin[:32], code: exit.Usage, want: "want 64 hexadecimal digits"},
+		{name: "no certificate", caFile: none, code: exit.Failed, want: "holds no certificate"},
+		{name: "no file", caFile: filepath.Join(dir, "away"), code: exit.Failed, want: "no such file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked = 0
+			r := remote{url: server.URL, tokenFile: file("token", "hunter2\n"), fingerprint: tt.fingerprint, caFile: tt.caFile}
+			client, err := r.client()
+			if err == nil {
+				_, err = client.ListServices(t.Context(), 0, "")
+				client.HTTP.CloseIdleConnections()
+			}
+			if code := exit.Code(err); code != tt.code || (err != nil && !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("code %d, want %d and %q: %v", code, tt.code, tt.want, err)
+			}
+			if (asked == 1) != (tt.code == exit.Done) {
+				t.Errorf("the gateway was asked %d times", asked)
+			}
+		})
+	}
+}
+
+// colons puts one after every second digit.
+func colons(digits string) string {
+	var b strings.Builder
+	for i, r := range digits {
+		if i > 0 && i%2 == 0 {
+			b.WriteByte(':')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,79 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/services/vmline/internal/output"
+	"github.com/vmline/vmline/services/vmline/internal/watch"
+)
+
+func newVMWatch(r *remote) *cobra.Command {
+	var (
+		format  output.Format
+		timeout time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "watch REF",
+		Short: "Show each step of a machine's operation until it ends",
+		Long: `Show each step of the machine's last operation as it is done, until the operation has ended. The
+exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --timeout ran out.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := r.client()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := within(c.Context(), timeout)
+			defer cancel()
+			s, err := client.GetService(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			op, err := watch.Operation(ctx, client, s.Operation, func(step api.Step) error {
+				return format.PrintLine(c.OutOrStdout(), step, stepLine(step))
+			})
+			if err != nil {
+				return err
+			}
+			return outcome(op)
+		},
+	}
+	format.AddFlag(c)
+	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to watch, for example 10m; 0 means until the end")
+	return c
+}
+
+// within bounds a context; 0 leaves it as it is.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// outcome is an error unless the operation succeeded.
+func outcome(op api.Operation) error {
+	if op.Status == api.StatusSucceeded {
+		return nil
+	}
+	return fmt.Errorf("%s of %s: %s%s", op.Type, op.ServiceRef, op.Status, problemText(op.Error))
+}
+
+// problemText says what happened, what was kept safe and what is next, a line each.
+func problemText(p *api.StepProblem) string {
+	if p == nil {
+		return ""
+	}
+	text := ": " + p.Cause
+	for _, s := range []string{p.Kept, p.Next} {
+		if s != "" {
+			text += "\n  " + s
+		}
+	}
+	return text
+}
