@@ -82,7 +82,7 @@ func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
 		b.park(vm, step, &NeedsPerson{
 			Cause: fmt.Sprintf("The step %s failed %d times in %s, last with: %s", chain.Name(step.To), retry.GetAttempts()+1, failing.Round(time.Second), err),
 			Kept:  "All that was done so far is kept as it is.",
-			Next:  "Mend the cause, then send the command again.",
+			Next:  nextAfter(err),
 		})
 		return
 	}
@@ -98,6 +98,14 @@ func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
 		Step: step.To, Cause: plain(err.Error()), Kept: "Nothing is lost; the step is tried again by itself.",
 		Next: "Nothing to do yet.", Since: retry.GetFirstFailedAt(),
 	}
+}
+
+// nextAfter says what a person can do about an error that has lasted too long.
+func nextAfter(err error) string {
+	if lasting, ok := errors.AsType[*Lasting](err); ok {
+		return lasting.Next
+	}
+	return "Mend the cause, then send the command again."
 }
 
 // wait plans the next look of a step that waits for its turn. If it had failed before, that was not

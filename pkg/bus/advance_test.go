@@ -75,6 +75,23 @@ func TestGivingUpParks(t *testing.T) {
 	}
 }
 
+// TestGivingUpAdvises: who knows what to do about an error that lasts says so, and until then nothing.
+func TestGivingUpAdvises(t *testing.T) {
+	b, now := still(RetryPolicy{GiveUp: time.Minute})
+	vm := admitted("a-1", create)
+	step, _ := chain.Next(vm)
+	err := fmt.Errorf("clone: %w", &Lasting{Err: errors.New("VM is locked"), Next: "Look for the backup that holds it."})
+	b.advance(vm, step, Done, err)
+	if vm.GetProblem().GetNext() != "Nothing to do yet." || vm.GetProblem().GetCause() != "clone: VM is locked" {
+		t.Errorf("shown at first as %v", vm.GetProblem())
+	}
+	*now = now.Add(time.Minute)
+	b.advance(vm, step, Done, err)
+	if !parked(vm) || vm.GetProblem().GetNext() != "Look for the backup that holds it." {
+		t.Errorf("shown at last as %v", vm.GetProblem())
+	}
+}
+
 func TestRetryAfterSaysWhen(t *testing.T) {
 	for _, tt := range []struct{ after, want time.Duration }{
 		{20 * time.Second, 20 * time.Second},

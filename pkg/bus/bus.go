@@ -39,6 +39,8 @@ type Options struct {
 	// AckWait is how long a delivered message may be worked on without a sign of life; 0 means
 	// the topology's 30 s. Apply writes it into the consumers.
 	AckWait time.Duration
+	// Every has other intervals for recurring ticks, by their names. Apply makes their schedules.
+	Every map[string]time.Duration
 }
 
 // Bus is a connection to JetStream. Its methods are safe for concurrent use.
@@ -51,6 +53,7 @@ type Bus struct {
 	log       *slog.Logger
 	retry     RetryPolicy
 	ackWait   time.Duration
+	every     map[string]time.Duration
 
 	mu      sync.Mutex
 	buckets map[string]*Bucket
@@ -68,7 +71,7 @@ func New(nc *nats.Conn, o Options) (*Bus, error) {
 	}
 	b := &Bus{
 		nc: nc, js: js, now: o.Now, newID: o.NewID, intercept: o.Intercept, log: o.Logger,
-		retry: o.Retry.withDefaults(), ackWait: o.AckWait, buckets: map[string]*Bucket{},
+		retry: o.Retry.withDefaults(), ackWait: o.AckWait, every: o.Every, buckets: map[string]*Bucket{},
 	}
 	if b.now == nil {
 		b.now = time.Now

@@ -73,6 +73,17 @@ type Waiting struct {
 
 func (e *Waiting) Error() string { return e.Reason }
 
+// Lasting is a transient error that knows what a person can do about it once it has lasted too long.
+type Lasting struct {
+	Err  error
+	Next string
+}
+
+func (e *Lasting) Error() string { return e.Err.Error() }
+
+// Unwrap returns the transient error.
+func (e *Lasting) Unwrap() error { return e.Err }
+
 // RetryPolicy says how transient errors of steps are retried.
 type RetryPolicy struct {
 	// First delay; it doubles with each attempt. Default 500 ms.

@@ -26,6 +26,8 @@ type RecurringTick struct {
 const (
 	// TickSweep makes lifecycle look for VMs whose trigger was lost.
 	TickSweep = "lifecycle.sweep"
+	// TickObserve makes lifecycle compare every VM with what its cluster shows.
+	TickObserve = "lifecycle.observe"
 	// TickDNSSync makes dns compare every VM's records with the servers.
 	TickDNSSync = "dns.sync"
 	// TickIPAMReconcile makes ipam compare its index with the truth.
@@ -37,6 +39,7 @@ const (
 // RecurringTicks are all recurring ticks; Apply makes their schedules.
 var RecurringTicks = []RecurringTick{
 	{Tick: TickSweep, Every: 15 * time.Second, Purpose: "find VMs whose trigger was lost"},
+	{Tick: TickObserve, Every: 15 * time.Second, Purpose: "compare every VM with what its cluster shows"},
 	{Tick: TickDNSSync, Every: 30 * time.Second, Purpose: "compare every VM's records with the servers"},
 	{Tick: TickIPAMReconcile, Every: 5 * time.Minute, Purpose: "compare the index of addresses with the truth"},
 	{Tick: TickVMIDReconcile, Every: 5 * time.Minute, Purpose: "release VMIDs that no VM holds"},
@@ -64,6 +67,18 @@ func (b *Bus) schedule(ctx context.Context, name, when string, payload []byte) e
 // is still the one with sequence seq.
 func (b *Bus) scheduleRetry(ctx context.Context, owner chain.Service, ref string, seq uint64, at time.Time) error {
 	return b.schedule(ctx, retryTick(owner, ref), "@at "+at.UTC().Format(time.RFC3339Nano), binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// Tick fires a recurring tick now, beside its schedule.
+func (b *Bus) Tick(ctx context.Context, name string) error {
+	err := b.call(ctx, "tick.publish", func(ctx context.Context) error {
+		_, err := b.js.PublishMsg(ctx, nats.NewMsg("tick."+name))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("fire tick %s: %w", name, err)
+	}
+	return nil
 }
 
 // Retrigger has the owner look at the VM now, provided that its state still has sequence seq. The

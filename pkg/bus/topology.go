@@ -193,6 +193,9 @@ func (b *Bus) Apply(ctx context.Context, replicas int) error {
 		}
 	}
 	for _, t := range RecurringTicks {
+		if every := b.every[t.Tick]; every != 0 {
+			t.Every = every
+		}
 		if err := b.schedule(ctx, t.Tick, "@every "+t.Every.String(), nil); err != nil {
 			return fmt.Errorf("apply tick %s: %w", t.Tick, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -46,6 +47,18 @@ func TestApplyMayBeRepeatedAndMakesEverything(t *testing.T) {
 		if got := msg.Header.Get("Nats-Schedule"); got != "@every "+tick.Every.String() {
 			t.Errorf("%s fires %q", tick.Tick, got)
 		}
+	}
+}
+
+func TestATickHasTheIntervalThatIsAskedFor(t *testing.T) {
+	b := open(t, Options{Every: map[string]time.Duration{TickObserve: time.Hour}})
+	ticks, err := b.js.Stream(testContext(t), StreamTICK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := ticks.GetLastMsgForSubject(testContext(t), "sched."+TickObserve)
+	if err != nil || msg.Header.Get("Nats-Schedule") != "@every 1h0m0s" {
+		t.Errorf("it fires %v, %v", msg, err)
 	}
 }
 

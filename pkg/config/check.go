@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // checker finds values that are well-formed and make no sense.
@@ -24,6 +25,7 @@ func (k *checker) check() {
 	k.pools()
 	k.zones()
 	k.retry()
+	k.observe()
 	k.url("telemetry.otlp_endpoint", k.c.Telemetry.OTLPEndpoint, "http://host:4318", "http", "https")
 }
 
@@ -130,6 +132,15 @@ func (k *checker) oneSource(at, name, file, env string) {
 		k.add(at+name+"_file", "missing: want %s_file or %s_env", name, name)
 	case file != "" && env != "":
 		k.add(at+name+"_env", "%s_file and %s_env are both set; want one", name, name)
+	}
+}
+
+// leastEvery is the shortest interval that a schedule of JetStream has.
+const leastEvery = time.Second
+
+func (k *checker) observe() {
+	if every := k.c.Observe.Every; every != 0 && every < leastEvery {
+		k.add("observe.every", "want a time span not below %s, got %s", leastEvery, every)
 	}
 }
 

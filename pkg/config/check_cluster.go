@@ -51,6 +51,18 @@ func (k *checker) clusters() {
 			k.add(at+"max_in_flight", "want 1 to %d, got %d", maxInFlight, c.MaxInFlight)
 		}
 		k.placement(at+"placement.", c.Placement)
+		k.parking(at, c.ParkingVMIDs)
+	}
+}
+
+// The VMIDs that Proxmox takes (PVE::JSONSchema pve-vmid).
+const minVMID, maxVMID = 100, 999_999_999
+
+func (k *checker) parking(at string, vmids []int) {
+	for i, vmid := range vmids {
+		if vmid < minVMID || vmid > maxVMID {
+			k.add(fmt.Sprintf("%sparking_vmids[%d]", at, i), "want a VMID, %d to %d, got %d", minVMID, maxVMID, vmid)
+		}
 	}
 }
 

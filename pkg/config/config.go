@@ -24,6 +24,7 @@ type Config struct {
 	Pools     []Pool    `yaml:"pools"`
 	DNS       DNS       `yaml:"dns"`
 	Retry     Retry     `yaml:"retry"`
+	Observe   Observe   `yaml:"observe"`
 	Telemetry Telemetry `yaml:"telemetry"`
 	Log       Log       `yaml:"log"`
 }
@@ -92,6 +93,10 @@ type Cluster struct {
 	// driver's default.
 	MaxInFlight int       `yaml:"max_in_flight"`
 	Placement   Placement `yaml:"placement"`
+	// ParkingVMIDs are machines, one for each node, that are given the unused disks of a machine which is
+	// removed with its backups kept. They are no customer's. Without one on the machine's node such a
+	// removal is refused.
+	ParkingVMIDs []int `yaml:"parking_vmids"`
 
 	TokenSecret Secret         `yaml:"-"`
 	Password    Secret         `yaml:"-"`
@@ -165,6 +170,12 @@ type Retry struct {
 	First  time.Duration `yaml:"first"`
 	Cap    time.Duration `yaml:"cap"`
 	GiveUp time.Duration `yaml:"give_up"`
+}
+
+// Observe says how clusters are looked at beside the work on machines.
+type Observe struct {
+	// Every is how often each cluster is read as a whole, with one request; 0 means 15 s.
+	Every time.Duration `yaml:"every"`
 }
 
 // Telemetry says where traces go.

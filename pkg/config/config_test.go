@@ -45,6 +45,7 @@ clusters:
     poll_timeout: 5s
     max_in_flight: 8
     placement: {maintenance: [pve6], memory_percent: 150, cpu_percent: 0}
+    parking_vmids: [9901, 9902]
 pools:
   - name: public
     cluster: dc1
@@ -63,6 +64,7 @@ dns:
       tsig: {name: vmline., secret_env: TSIG}
       ttl: 300
 retry: {first: 1s, cap: 1m, give_up: 2h}
+observe: {every: 1m}
 log: {level: debug, format: json}
 `
 
@@ -86,6 +88,7 @@ func TestLoadWhole(t *testing.T) {
 		{"memory_percent", *c.Clusters[1].Placement.MemoryPercent, 150},
 		{"cpu_percent", *c.Clusters[1].Placement.CPUPercent, 0},
 		{"tasks_per_node", c.Clusters[1].Placement.TasksPerNode, (*int)(nil)},
+		{"parking_vmids", c.Clusters[1].ParkingVMIDs[1], 9902},
 		{"prefix", c.Pools[0].Prefix.String(), "203.0.113.0/24"},
 		{"dns server", c.Pools[0].DNSServers[1].String(), "2001:db8::53"},
 		{"exclude", c.Pools[0].Exclude[1], "203.0.113.64/28"},
@@ -93,6 +96,7 @@ func TestLoadWhole(t *testing.T) {
 		{"server", c.DNS.Zones[0].Server, "ns1.example:53"},
 		{"tsig", string(c.DNS.Zones[0].TSIG.Secret), "c2VjcmV0"},
 		{"give_up", c.Retry.GiveUp, 2 * time.Hour},
+		{"observe.every", c.Observe.Every, time.Minute},
 		{"level", c.Log.Level, slog.LevelDebug},
 	} {
 		if tt.got != tt.want {

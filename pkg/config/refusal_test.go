@@ -24,7 +24,7 @@ var refusals = []struct {
 	{"a list", "- data_dir: d\n", []string{"f.yaml: want a section with keys, got a list"}},
 	{"two documents", "data_dir: d\n---\ndata_dir: e\n", []string{"f.yaml:3: a second document; want one"}},
 	{"unknown keys, all at once", "data_dir: d\nnast:\n  url: x\nlog:\n  lvel: debug\n", []string{
-		"f.yaml:2: nast: unknown key; known here: data_dir, nats, redis, gateway, clusters, pools, dns, retry, telemetry, log",
+		"f.yaml:2: nast: unknown key; known here: data_dir, nats, redis, gateway, clusters, pools, dns, retry, observe, telemetry, log",
 		"f.yaml:5: log.lvel: unknown key; known here: level, format",
 	}},
 	{"twice", "data_dir: d\ndata_dir: e\n", []string{"f.yaml:2: not YAML: mapping key \"data_dir\" already defined at [1:1]"}},
@@ -101,6 +101,7 @@ clusters:
     poll_timeout: -2s
     max_in_flight: 1000
     fingerprint: "ab, cd"
+    parking_vmids: [99]
 `, []string{
 		"f.yaml:7: clusters[0].endpoints[0]: this URL stands here twice",
 		"f.yaml:8: clusters[0].endpoints[1]: the token would travel in clear; use https",
@@ -110,6 +111,7 @@ clusters:
 		"f.yaml:14: clusters[0].poll_timeout: want a time span above 0, got -2s",
 		"f.yaml:15: clusters[0].max_in_flight: want 1 to 256, got 1000",
 		"f.yaml:16: clusters[0].fingerprint: want the SHA-256 of the certificate, 64 hex digits with or without colons",
+		"f.yaml:17: clusters[0].parking_vmids[0]: want a VMID, 100 to 999999999, got 99",
 	}},
 	{"cluster: bad", `
 data_dir: d
@@ -219,6 +221,9 @@ dns:
 		"f.yaml:9: dns.zones[1].tsig.secret_file: missing: want secret_file or secret_env",
 		`f.yaml:10: dns.zones[2].name: "example.net" is already the name of dns.zones[1]`,
 		"f.yaml:10: dns.zones[2].ttl: want seconds from 0 to 2147483647, got 2147483648",
+	}},
+	{"observe", "data_dir: d\nobserve: {every: 10ms}\n", []string{
+		"f.yaml:2: observe.every: want a time span not below 1s, got 10ms",
 	}},
 	{"retry", "data_dir: d\nretry: {first: 1m, cap: 1s, give_up: 5s}\n", []string{
 		"f.yaml:2: retry.cap: want a time span not below retry.first",

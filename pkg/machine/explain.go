@@ -12,6 +12,10 @@ import (
 // beingMadeWait is how soon a clone that another worker started is looked at again.
 const beingMadeWait = time.Second
 
+// lockedForLong is what a person can do about a lock that stays. Whether its task still runs cannot be
+// told from outside, so nobody but a person takes it away.
+const lockedForLong = "Look on Proxmox whether the task that holds the lock still runs. If it has died, unlock the machine there (qm unlock); then repeat the command."
+
 // Explain turns an error from Proxmox, or from looking for a VM, into one that the bus knows what to
 // do with: what no repetition can mend asks a person, the rest is tried again. kept says what was
 // kept safe.
@@ -36,6 +40,9 @@ func Explain(err error, kept string) error {
 			Cause: err.Error(), Err: err, Kept: kept,
 			Next: "Somebody has removed it. Terminate the service to release its addresses and its VMID, or repeat the order to make the machine again.",
 		}
+	}
+	if LockOf(err) != "" || pve.KindOf(err) == pve.Locked {
+		return &bus.Lasting{Err: err, Next: lockedForLong}
 	}
 	// Gone and Missing are not here: a VM that was found a moment ago has moved or lost a part since,
 	// and the next attempt looks anew.

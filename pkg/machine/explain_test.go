@@ -15,9 +15,10 @@ func TestExplain(t *testing.T) {
 	failed := func(kind pve.Kind) error { return fmt.Errorf("start: %w", &pve.Error{Op: "start VM 101", Kind: kind}) }
 	asked := &bus.NeedsPerson{Cause: "c", Kept: "k", Next: "n"}
 	const (
-		asIs   = "as it is"
-		person = "person"
-		soon   = "soon"
+		asIs    = "as it is"
+		person  = "person"
+		soon    = "soon"
+		lasting = "lasting"
 	)
 	for _, tt := range []struct {
 		name string
@@ -36,7 +37,8 @@ func TestExplain(t *testing.T) {
 		{"refused by a task", &pve.TaskError{Kind: pve.Refused}, person},
 		{"no permission", failed(pve.NoPermission), person},
 		{"transient", failed(pve.Transient), asIs},
-		{"locked", failed(pve.Locked), asIs},
+		{"locked", failed(pve.Locked), lasting},
+		{"lock seen", &Locked{VMID: 101, Lock: "backup"}, lasting},
 		{"unreachable", failed(pve.Unreachable), asIs},
 		{"unknown outcome", failed(pve.MaybeCommitted), asIs},
 		{"changed in between", failed(pve.Conflict), asIs},
@@ -57,6 +59,11 @@ func TestExplain(t *testing.T) {
 				}
 			case person:
 				if !errors.As(got, &needs) || needs.Cause == "" || needs.Next == "" || !strings.Contains(needs.Kept, kept) || !errors.Is(got, tt.err) {
+					t.Fatalf("got %#v", got)
+				}
+			case lasting:
+				advised, ok := errors.AsType[*bus.Lasting](got)
+				if !ok || advised.Next == "" || !errors.Is(got, tt.err) || got.Error() != tt.err.Error() {
 					t.Fatalf("got %#v", got)
 				}
 			case soon:

@@ -20,6 +20,9 @@ const (
 	PurposeResize       = "resize"
 	PurposeStart        = "start"
 	PurposeStop         = "stop"
+	PurposeReboot       = "reboot"
+	PurposeReset        = "reset"
+	PurposeMoveDisk     = "move disk"
 	PurposeDeleteBackup = "delete backup"
 	PurposeDeleteSnap   = "delete snapshot"
 	PurposeDestroy      = chain.PurposeDestroy
