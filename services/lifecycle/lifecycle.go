@@ -1,5 +1,6 @@
-// Package lifecycle admits commands, starts VMs and sees that they are ready, and takes them away
-// again. It never changes a VM's configuration.
+// Package lifecycle admits commands, switches machines on and off and sees that they are ready, takes
+// them away again, and compares what is known of them with what their clusters show. It never changes a
+// VM's configuration.
 package lifecycle
 
 import (
@@ -28,6 +29,11 @@ type Config struct {
 	// termination overtakes it. 0 means the longest time limit of a request to the clusters, and
 	// settleMargin.
 	Settle time.Duration
+	// Parking has for a cluster the VMIDs of machines that keep disks which nobody uses, when the
+	// machine is removed that has them. They are no customer's.
+	Parking map[string][]int
+	// Lag is how old what a cluster's list shows may be. 0 means 15 s.
+	Lag time.Duration
 }
 
 // settleMargin is for the time between the last look at the VM's state and the request itself.
@@ -38,36 +44,50 @@ type lifecycle struct {
 	refusals *bus.Bucket
 }
 
-// Run admits commands and does lifecycle's steps until ctx ends.
+// Run admits commands, does lifecycle's steps, looks at the clusters and answers questions until ctx ends.
 func Run(ctx context.Context, cfg Config) error {
-	if cfg.Settle == 0 {
-		for _, c := range cfg.Clusters {
-			cfg.Settle = max(cfg.Settle, c.Timeout()+settleMargin)
-		}
-	}
 	refusals, err := cfg.Bus.Bucket(ctx, bus.BucketREFUSAL)
 	if err != nil {
 		return err
 	}
-	l := &lifecycle{Config: cfg, refusals: refusals}
-	worker, err := cfg.Bus.NewWorker(chain.Lifecycle, map[vmlinev1.Status]bus.StepFunc{
-		vmlinev1.Status_STATUS_STARTING: l.start,
-		vmlinev1.Status_STATUS_READY:    l.ready,
-		vmlinev1.Status_STATUS_REMOVED:  l.remove,
-		vmlinev1.Status_STATUS_STOPPED:  absentStep, vmlinev1.Status_STATUS_SUSPENDED: absentStep,
-		vmlinev1.Status_STATUS_REBOOTED: absentStep, vmlinev1.Status_STATUS_RESET: absentStep,
-	})
+	l := &lifecycle{Config: cfg.withDefaults(), refusals: refusals}
+	worker, err := cfg.Bus.NewWorker(chain.Lifecycle, l.steps())
 	if err != nil {
 		return err
 	}
 	worker.Queued(l.queued)
+	ticks := map[string]func(context.Context) error{bus.TickSweep: cfg.Bus.Sweep, bus.TickObserve: l.observe}
+	questions := map[string]bus.Answer{bus.QuestionPlan: bus.AnswerWith(l.plan)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return cfg.Bus.Commands(ctx, l.admit) })
 	g.Go(func() error { return worker.Run(ctx) })
-	g.Go(func() error {
-		return cfg.Bus.Ticks(ctx, chain.Lifecycle, map[string]func(context.Context) error{bus.TickSweep: cfg.Bus.Sweep}, worker.Retry)
-	})
+	g.Go(func() error { return cfg.Bus.Ticks(ctx, chain.Lifecycle, ticks, worker.Retry) })
+	g.Go(func() error { return cfg.Bus.Answers(ctx, chain.Lifecycle, questions) })
 	return g.Wait()
+}
+
+func (c Config) withDefaults() Config {
+	if c.Settle == 0 {
+		for _, client := range c.Clusters {
+			c.Settle = max(c.Settle, client.Timeout()+settleMargin)
+		}
+	}
+	if c.Lag == 0 {
+		c.Lag = defaultLag
+	}
+	return c
+}
+
+func (l *lifecycle) steps() map[vmlinev1.Status]bus.StepFunc {
+	return map[vmlinev1.Status]bus.StepFunc{
+		vmlinev1.Status_STATUS_STARTING:  machine.ShowLock(l.start),
+		vmlinev1.Status_STATUS_READY:     machine.ShowLock(l.ready),
+		vmlinev1.Status_STATUS_STOPPED:   machine.ShowLock(l.off),
+		vmlinev1.Status_STATUS_SUSPENDED: machine.ShowLock(l.off),
+		vmlinev1.Status_STATUS_REBOOTED:  machine.ShowLock(l.reboot),
+		vmlinev1.Status_STATUS_RESET:     machine.ShowLock(l.reset),
+		vmlinev1.Status_STATUS_REMOVED:   machine.ShowLock(l.remove),
+	}
 }
 
 // cluster returns the VM's cluster.
@@ -86,9 +106,4 @@ func (l *lifecycle) cluster(vm *vmlinev1.VM) (*pve.Client, error) {
 // started records a task; see machine.Started.
 func (l *lifecycle) started(t *bus.Trigger, upid pve.UPID, purpose string) {
 	machine.Started(t, timestamppb.New(l.Bus.Now()), upid, t.Step.To, purpose)
-}
-
-// absentStep stands for the steps that are still to come.
-func absentStep(_ context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	return 0, &bus.Refused{Cause: "the step to " + chain.Name(t.Step.To) + " is not there yet", Next: "Use another version."}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -20,11 +20,26 @@ const (
 	keptWhole    = "The machine is not destroyed; its addresses and its VMID stay reserved."
 )
 
-// lookAgain is how soon a VM that may still appear is looked for again.
-const lookAgain = time.Second
+// manner is how a kind of operation takes a machine away, and what of it stays.
+type manner struct {
+	// parts are taken in this order. When a task of one has ended well, those before it are gone already.
+	parts []part
+	// purge takes the VMID out of backup jobs, replication and high availability: it will not come back.
+	purge bool
+	// objects returns why the removal cannot begin. It is asked before anything is taken.
+	objects func(context.Context, removal) error
+}
 
-// remove takes the machine away: backups, snapshots, power, the machine itself. Each call is made
-// right after the machine was found and proven to be ours, each task is recorded and the look
+// manners by the goal of the operation.
+var manners = map[vmlinev1.Operation_Kind]manner{
+	vmlinev1.Operation_KIND_TERMINATE: {parts: []part{backups, snapshots, power}, purge: true},
+	vmlinev1.Operation_KIND_REINSTALL: {parts: []part{snapshots, power}},
+	vmlinev1.Operation_KIND_REDEPLOY:  {parts: []part{snapshots, power}},
+	vmlinev1.Operation_KIND_REMOVE:    {parts: []part{snapshots, unusedDisks}, objects: objection},
+}
+
+// remove takes the machine away: what its operation's manner says, then the machine itself. Each call is
+// made right after the machine was found and proven to be ours, each task is recorded and the look
 // starts anew when it has ended. It is done when Proxmox itself confirms that no guest has the VMID.
 func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if t.VM.GetVmid() == 0 {
@@ -52,10 +67,10 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 		return 0, machine.Explain(err, keptReserved)
 	}
 	t.VM.Node, t.VM.RemoteLock = found.Node, found.Config.Lock
-	if found.Config.Lock != "" {
-		return 0, fmt.Errorf("VM %d is locked by Proxmox (%s)", t.VM.GetVmid(), found.Config.Lock)
+	if lock := found.Config.Lock; lock != "" {
+		return 0, machine.Explain(&machine.Locked{VMID: int(t.VM.GetVmid()), Lock: lock}, keptWhole)
 	}
-	return l.takeApart(ctx, t, removal{c, t, found}, ended)
+	return l.takeApart(ctx, t, removal{c, t, found, l.Parking[t.VM.GetCluster()]}, ended)
 }
 
 // absent ends the step, unless a clone that was ordered may still be on its way.
@@ -67,9 +82,15 @@ func (l *lifecycle) absent(t *bus.Trigger) (bus.Outcome, error) {
 				t.VM.GetVmid(), at.AsTime().Format(time.TimeOnly))}
 		}
 	}
-	t.VM.RemoteStatus, t.VM.RemoteLock, t.VM.SettleAt = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil
-	t.VM.Vmgenid = "" // the next machine of this VM has another
+	forget(t.VM)
 	return bus.Done, nil
+}
+
+// forget takes out of the state what was seen of a machine that is gone. Its VMID, its addresses and its
+// MAC may be another's soon, which is made for the same VM.
+func forget(vm *vmlinev1.VM) {
+	vm.RemoteStatus, vm.RemoteLock, vm.SettleAt = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil
+	vm.Vmgenid, vm.SystemDiskGb, vm.AdditionalDiskGb, vm.Drift = "", 0, 0, nil
 }
 
 // endTask waits for the task in flight and returns the purpose of one that ended well. What a create
@@ -97,29 +118,21 @@ func (l *lifecycle) endTask(ctx context.Context, c *pve.Client, t *bus.Trigger) 
 	return purpose, err
 }
 
-// part of a machine is taken away by calls that start a task of its purpose. It makes none when there
-// is nothing left.
-type part struct {
-	purpose string
-	take    func(removal, context.Context) (pve.UPID, error)
-}
-
-// parts go in this order. When a task of one has ended well, those before it are gone already.
-var parts = []part{
-	{machine.PurposeDeleteBackup, removal.backups},
-	{machine.PurposeDeleteSnap, removal.snapshot},
-	{machine.PurposeStop, removal.power},
-}
-
 // takeApart makes the first of the calls that are still needed.
 func (l *lifecycle) takeApart(ctx context.Context, t *bus.Trigger, r removal, ended string) (bus.Outcome, error) {
-	done := max(0, slices.IndexFunc(parts, func(p part) bool { return p.purpose == ended }))
+	how := manners[chain.Goal(t.VM.GetOperation())]
+	if how.objects != nil && ended == "" {
+		if err := how.objects(ctx, r); err != nil {
+			return 0, machine.Explain(err, keptWhole)
+		}
+	}
+	done := max(0, slices.IndexFunc(how.parts, func(p part) bool { return p.purpose == ended }))
 	if ended == machine.PurposeStop {
 		done++ // whether the machine still runs, its destruction shows
-		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED
+		t.VM.RemoteStatus = stopped
 	}
-	for _, p := range parts[done:] {
-		upid, err := p.take(r, ctx)
+	for _, p := range how.parts[done:] {
+		upid, err := p.take(ctx, r)
 		if err != nil {
 			return 0, machine.Explain(err, keptWhole)
 		}
@@ -128,21 +141,21 @@ func (l *lifecycle) takeApart(ctx context.Context, t *bus.Trigger, r removal, en
 			return bus.Recorded, nil
 		}
 	}
-	return l.destroy(ctx, t, r, ended)
+	return l.destroy(ctx, t, r, how.purge, ended)
 }
 
 // destroy removes the machine with every disk that its configuration names. Disks that it does not
 // name are left alone, even those whose names bear the VMID: they are nobody's that we can prove.
-func (l *lifecycle) destroy(ctx context.Context, t *bus.Trigger, r removal, ended string) (bus.Outcome, error) {
+func (l *lifecycle) destroy(ctx context.Context, t *bus.Trigger, r removal, purge bool, ended string) (bus.Outcome, error) {
 	if err := t.Current(ctx); err != nil {
 		return 0, err
 	}
-	upid, err := r.Destroy(ctx, r.found.Node, r.vmid(), pve.DestroyOptions{Purge: true})
+	upid, err := r.Destroy(ctx, r.found.Node, r.vmid(), pve.DestroyOptions{Purge: purge})
 	switch again := (&bus.RetryAfter{Err: err}); pve.KindOf(err) {
 	case pve.Gone: // it is not where it was a moment ago
 		return 0, again
 	case pve.Conflict: // it runs
-		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
+		t.VM.RemoteStatus = running
 		if ended == machine.PurposeStop {
 			again.After = lookAgain // high availability stops it in its own time
 		}
@@ -153,71 +166,4 @@ func (l *lifecycle) destroy(ctx context.Context, t *bus.Trigger, r removal, ende
 	}
 	l.started(t, upid, machine.PurposeDestroy)
 	return bus.Recorded, nil
-}
-
-// removal is a machine that was found, proven to be ours and is being taken away.
-type removal struct {
-	*pve.Client
-	t     *bus.Trigger
-	found machine.Found
-}
-
-func (r removal) vmid() int { return int(r.t.VM.GetVmid()) }
-
-// backups deletes the VM's backups. They go before the machine, because Proxmox shows them only to
-// those who have rights on it. A protected one was meant to stay: a person decides. The last task
-// stands for all: deleting twice is harmless, and the next look shows what is left.
-func (r removal) backups(ctx context.Context) (pve.UPID, error) {
-	backups, err := r.Backups(ctx, r.found.Node, r.vmid())
-	if err != nil || len(backups) == 0 {
-		return "", err
-	}
-	var protected []string
-	for _, b := range backups {
-		if b.Protected {
-			protected = append(protected, b.VolID)
-		}
-	}
-	if len(protected) > 0 {
-		return "", &bus.NeedsPerson{
-			Cause: "these backups are protected: " + strings.Join(protected, ", "),
-			Kept:  "No backup was deleted and the machine is not destroyed; its addresses and its VMID stay reserved.",
-			Next:  "Take the protection away or move the backups, then repeat the termination.",
-		}
-	}
-	var last pve.UPID
-	for _, b := range backups {
-		if err := r.t.Current(ctx); err != nil {
-			return "", err
-		}
-		if last, err = r.DeleteBackup(ctx, r.found.Node, b); err != nil {
-			return "", err
-		}
-	}
-	return last, nil
-}
-
-// snapshot deletes the snapshot that the machine stands on, so the newest first. Others of a branch
-// that it does not stand on go with its disks.
-func (r removal) snapshot(ctx context.Context) (pve.UPID, error) {
-	parent := r.found.Config.Values["parent"]
-	if parent == "" {
-		return "", nil
-	}
-	if err := r.t.Current(ctx); err != nil {
-		return "", err
-	}
-	return r.DeleteSnapshot(ctx, r.found.Node, r.vmid(), parent)
-}
-
-// power takes the machine's power away if it was last seen running. Nothing is asked first: stopping a
-// stopped machine succeeds, and Proxmox refuses to destroy one that runs.
-func (r removal) power(ctx context.Context) (pve.UPID, error) {
-	if r.t.VM.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
-		return "", nil
-	}
-	if err := r.t.Current(ctx); err != nil {
-		return "", err
-	}
-	return r.Stop(ctx, r.found.Node, r.vmid())
 }

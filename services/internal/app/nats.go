@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -22,6 +23,7 @@ func (a *App) openBus(name string) error {
 	r := a.cfg.Retry
 	a.Bus, err = bus.New(nc, bus.Options{
 		Logger: a.log, Retry: bus.RetryPolicy{First: r.First, Cap: r.Cap, GiveUp: r.GiveUp},
+		Every: map[string]time.Duration{bus.TickObserve: a.cfg.Observe.Every},
 	})
 	return err
 }

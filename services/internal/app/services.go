@@ -125,7 +125,11 @@ func text(a netip.Addr) string {
 }
 
 func runLifecycle(ctx context.Context, a *App) error {
-	return lifecycle.Run(ctx, lifecycle.Config{Bus: a.Bus, Clusters: a.clusters, Logger: a.log})
+	parking := make(map[string][]int, len(a.cfg.Clusters))
+	for _, c := range a.cfg.Clusters {
+		parking[c.Name] = c.ParkingVMIDs
+	}
+	return lifecycle.Run(ctx, lifecycle.Config{Bus: a.Bus, Clusters: a.clusters, Parking: parking, Logger: a.log})
 }
 
 // openClusters makes the clients of the Proxmox clusters, once for all services of the process.

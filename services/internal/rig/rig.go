@@ -46,6 +46,8 @@ type Options struct {
 	AckWait time.Duration
 	// Settle is lifecycle's wait for a clone on its way; 0 means 50 ms.
 	Settle time.Duration
+	// Parking are the machines that keep disks which nobody uses.
+	Parking []int
 	// PollEvery is the interval of a settled poll for a task's end; 0 means 20 ms.
 	PollEvery time.Duration
 	// Rules that the provisioner keeps to in the cluster; the zero value has no limits.
@@ -172,9 +174,19 @@ func (r *Rig) connect(name string, intercept bus.Interceptor) *bus.Bus {
 	nc, err := bus.Dial(bus.Server{URL: r.URL(), Name: name}, quiet)
 	must(r.t, err)
 	r.t.Cleanup(nc.Close)
-	b, err := bus.New(nc, bus.Options{Intercept: intercept, Logger: quiet, Retry: r.options.Retry, AckWait: r.options.AckWait})
+	b, err := bus.New(nc, bus.Options{Intercept: intercept, Logger: quiet, Retry: r.options.Retry, AckWait: r.options.AckWait, Every: seldom})
 	must(r.t, err)
 	return b
+}
+
+// seldom keeps the look at the cluster out of what a test counts; Observe makes it.
+var seldom = map[string]time.Duration{bus.TickObserve: 24 * time.Hour}
+
+// Observe has lifecycle compare every VM with what the cluster shows, as the tick does every 15 s. It does
+// not wait for the end of that.
+func (r *Rig) Observe() {
+	r.t.Helper()
+	must(r.t, r.Bus.Tick(r.t.Context(), bus.TickObserve))
 }
 
 // quiet keeps the services' own log out of the test's output.
@@ -241,7 +253,10 @@ func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context
 		}
 	case chain.Lifecycle:
 		return func(ctx context.Context) error {
-			return lifecycle.Run(ctx, lifecycle.Config{Bus: b, Clusters: r.clusters(edge), Logger: quiet, Settle: r.options.Settle})
+			return lifecycle.Run(ctx, lifecycle.Config{
+				Bus: b, Clusters: r.clusters(edge), Logger: quiet, Settle: r.options.Settle, Lag: time.Nanosecond,
+				Parking: map[string][]int{Cluster: r.options.Parking},
+			})
 		}
 	default:
 		r.t.Fatalf("no service %q", service)
@@ -294,12 +309,19 @@ func (r *Rig) Terminate(ref string) string {
 // Send sends a command that builds on the VM's present operation.
 func (r *Rig) Send(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package) string {
 	r.t.Helper()
+	return r.SendWith(ref, kind, pkg, nil)
+}
+
+// SendWith is Send of a command with parameters.
+func (r *Rig) SendWith(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package, params *vmlinev1.Params) string {
+	r.t.Helper()
 	last, err := r.Bus.Last(r.t.Context(), ref)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
 		r.t.Fatal(err)
 	}
 	cmd, err := Command(ref, kind, pkg, last.VM.GetOperation().GetId())
 	must(r.t, err)
+	cmd.Params = params
 	must(r.t, r.Bus.SendCommand(r.t.Context(), cmd))
 	return cmd.GetId()
 }
