@@ -81,10 +81,10 @@ refused(lambda: vm.status.current.get(), 500, "does not exist")
 # Access, by ticket and CSRF token.
 root = connect(user="root@pam", password=password)
 root.access.groups.post(groupid="staff")
-root.access.users.post(userid="u1@pve", password="hello1", groups="staff")
+root.access.users.post(userid="u1@pve", password="hello-123", groups="staff")
 root.access.roles.post(roleid="look", privs="VM.Audit")
 root.access.acl.put(path="/vms", roles="look", groups="staff")
-u1 = connect(user="u1@pve", password="hello1")
+u1 = connect(user="u1@pve", password="hello-123")
 assert [r["vmid"] for r in u1.cluster.resources.get(type="vm")] == [9000, 9100]
 refused(lambda: u1.nodes("pve1").qemu(9100).status.start.post(), 403, "Permission check failed (/vms/9100, VM.PowerMgmt)")
 token = root.access.users("u1@pve").token("t1").post(privsep=0)
