@@ -14,7 +14,7 @@ import (
 func FromVM(vm *vmlinev1.VM) Service {
 	s := Service{
 		Ref: vm.GetRef(), UID: vm.GetUid(), Status: chain.Name(vm.GetStatus()),
-		Event:   enumName(vm.GetEvent().String(), "EVENT_"),
+		Event:   EventName(vm.GetEvent()),
 		Cluster: vm.GetCluster(), Node: vm.GetNode(), VMID: vm.GetVmid(), MAC: vm.GetMac(),
 		Addresses:    make([]Address, 0, len(vm.GetAddresses())),
 		RemoteStatus: enumName(vm.GetRemoteStatus().String(), "REMOTE_STATUS_"), RemoteLock: vm.GetRemoteLock(),
@@ -31,6 +31,9 @@ func FromVM(vm *vmlinev1.VM) Service {
 	}
 	return s
 }
+
+// EventName is why a state was written, for example reached.
+func EventName(e vmlinev1.Event) string { return enumName(e.String(), "EVENT_") }
 
 // EventOf returns the change that is stored with a sequence in the VM stream.
 func EventOf(vm *vmlinev1.VM, seq uint64) Event {

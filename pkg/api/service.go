@@ -60,3 +60,19 @@ type Event struct {
 	Seq     uint64  `json:"seq" doc:"Sequence of the change in the VM stream."`
 	Service Service `json:"service" doc:"State after the change, without the package."`
 }
+
+// EventPage is a part of the feed of events.
+type EventPage struct {
+	Events []Event `json:"events" nullable:"false"`
+	// Cursor is where the next page begins.
+	Cursor  uint64 `json:"cursor" doc:"Where the next page begins."`
+	HasMore bool   `json:"has_more" doc:"There is a next page now."`
+	// Gap says that changes after the cursor that was asked for are no longer kept.
+	Gap bool `json:"gap" doc:"Changes after the cursor that was asked for are no longer kept: list all services, then go on from the new cursor."`
+}
+
+// Gap says in a stream of events that changes are missing: list all services, then go on.
+type Gap struct {
+	// Cursor is where the stream goes on.
+	Cursor uint64 `json:"cursor" doc:"Where the stream goes on."`
+}

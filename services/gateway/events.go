@@ -3,10 +3,11 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,145 +15,166 @@ import (
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/services/gateway/internal/feed"
 )
 
+const mediaEvents = "text/event-stream"
+
 type eventsInput struct {
-	Ref string `query:"service_ref" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a ref" doc:"Only this VM. Left out: every VM."`
+	Ref    string   `query:"service_ref" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a ref" doc:"Only this VM. Left out: every VM."`
+	Types  []string `query:"types" enum:"admitted,reached,recorded,retrying,parked,observed,queued,refused" doc:"Only changes that were written for these reasons, separated by commas. Left out: all."`
+	After  string   `query:"after" pattern:"^[0-9]{1,19}$" patternDescription:"a cursor" doc:"Cursor of the page before. Left out: from the oldest change that is kept, or with server-sent events from now on."`
+	Limit  int      `query:"limit" minimum:"1" maximum:"200" default:"100" doc:"Of a page."`
+	LastID string   `header:"Last-Event-ID" pattern:"^[0-9]{1,19}$" patternDescription:"the id of an event" doc:"Of server-sent events: the last one that was seen. It stands above after."`
+
+	streams bool
 }
 
-func (g *gateway) eventsOperation(a huma.API) huma.Operation {
-	schema := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Event](), true, "Event")
-	return huma.Operation{
+// Resolve sees which form the client wants.
+func (in *eventsInput) Resolve(ctx huma.Context) []error {
+	in.streams = strings.Contains(ctx.Header("Accept"), mediaEvents)
+	return nil
+}
+
+func (g *gateway) registerFeed(a huma.API) {
+	schemas := a.OpenAPI().Components.Schemas
+	route(a, api.ScopeRead, huma.Operation{
 		OperationID: "get-events", Method: http.MethodGet, Path: "/v1/events",
-		Summary:     "Watch changes of VMs as they happen",
-		Description: "Server-sent events: id is the sequence in the VM stream, event is why the state was written, data is an Event.",
-		Errors:      []int{401, 422, 503},
+		Summary: "Read what happened to VMs, in order",
+		Description: "As JSON: a page of events and the cursor of the next one. has_more says that there is one now. " +
+			"gap says that changes after the cursor are no longer kept: list all services, then go on with the new cursor; no state that still holds is missed.\n\n" +
+			"As server-sent events (Accept: text/event-stream): id is the cursor, event is why the state was written, data is an Event. " +
+			"The event gap has a Gap as data and means the same as above.",
+		Errors: []int{422},
 		Responses: map[string]*huma.Response{"200": {
-			Description: "A stream that ends when the client goes.",
-			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: schema}},
+			Description: "A page, or a stream that ends when the client goes.",
+			Content: map[string]*huma.MediaType{
+				"application/json": {Schema: schemas.Schema(reflect.TypeFor[api.EventPage](), true, "EventPage")},
+				mediaEvents:        {Schema: &huma.Schema{OneOf: []*huma.Schema{schemas.Schema(reflect.TypeFor[api.Event](), true, "Event"), schemas.Schema(reflect.TypeFor[api.Gap](), true, "Gap")}}},
+			},
 		}},
-	}
+	}, g.getEvents)
 }
 
 func (g *gateway) getEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	if in.streams {
+		return g.streamEvents(ctx, in)
+	}
+	after, err := cursor(in.After)
+	if err != nil {
+		return nil, err
+	}
+	page, err := g.feed.Page(ctx, after, in.Limit)
+	if err != nil {
+		return nil, g.busProblem("read events", err)
+	}
+	answer := api.EventPage{Events: []api.Event{}, Cursor: page.Cursor, HasMore: page.More, Gap: page.Gap}
+	for _, e := range page.Entries {
+		if in.wants(e) {
+			answer.Events = append(answer.Events, api.EventOf(e.VM, e.Seq))
+		}
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "application/json")
+		hc.SetHeader("Cache-Control", "no-store")
+		_ = json.NewEncoder(hc.BodyWriter()).Encode(answer) // the client may have gone
+	}}, nil
+}
+
+// cursor reads a sequence; empty is 0.
+func cursor(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seq, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, problem(http.StatusUnprocessableEntity, "The cursor is not one that the gateway gives out.", "Use the cursor of an earlier answer.")
+	}
+	return seq, nil
+}
+
+// wants says whether the client asked for such a change.
+func (in *eventsInput) wants(e bus.Entry) bool {
+	if e.VM == nil || in.Ref != "" && in.Ref != e.VM.GetRef() {
+		return false
+	}
+	return len(in.Types) == 0 || slices.Contains(in.Types, api.EventName(e.VM.GetEvent()))
+}
+
+// streamEvents answers with server-sent events. The first look at the stream is made before the answer
+// begins, so that a gateway without NATS answers with a problem.
+func (g *gateway) streamEvents(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+	text := in.LastID
+	if text == "" {
+		text = in.After
+	}
+	after, err := cursor(text)
+	if err != nil {
+		return nil, err
+	}
+	bounds, err := g.bus.Bounds(ctx)
+	if err != nil {
+		return nil, g.busProblem("watch VMs", err)
+	}
+	if text == "" {
+		after = bounds.Last
+	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		_, w := humago.Unwrap(hc)
 		ctx, cancel := g.untilStopping(ctx)
 		defer cancel()
-		g.stream(ctx, &eventWriter{w: w, control: http.NewResponseController(w)}, in.Ref)
+		out := &eventWriter{w: w, control: http.NewResponseController(w)}
+		err := g.stream(ctx, out, in, after)
+		g.log.Debug("event stream ended", "ref", in.Ref, "error", err)
 	}}, nil
 }
 
-// streamStart is how long a stream waits for NATS before it answers with a problem.
-const streamStart = 2 * time.Second
-
 // stream writes changes until ctx ends or the client is gone.
-func (g *gateway) stream(ctx context.Context, out *eventWriter, ref string) {
-	entries, started, ended := make(chan bus.Entry), make(chan struct{}), make(chan error, 1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer time.AfterFunc(streamStart, func() {
-		select {
-		case <-started:
-		default:
-			cancel()
-		}
-	}).Stop()
-	if ref == "" {
-		ref = "*"
-	}
-	go func() {
-		defer close(entries)
-		ended <- g.bus.Tail(ctx, ref, func() { close(started) }, func(e bus.Entry) bool {
-			select {
-			case entries <- e:
-				return true
-			case <-ctx.Done():
-				return false
-			}
-		})
-	}()
-	select {
-	case err := <-ended:
-		out.fail(g.busProblem("watch VMs", errors.Join(err, ctx.Err())))
-		return
-	case <-started:
-	}
-	err := copyEvents(out, entries, g.heartbeat)
-	cancel()
-	g.log.Debug("event stream ended", "ref", ref, "error", errors.Join(err, <-ended))
-}
-
-// copyEvents writes entries until there are no more or the client is gone.
-func copyEvents(out *eventWriter, entries <-chan bus.Entry, beat time.Duration) error {
+func (g *gateway) stream(ctx context.Context, out *eventWriter, in *eventsInput, after uint64) error {
 	if err := out.open(); err != nil {
 		return err
 	}
-	heartbeat := time.NewTicker(beat)
-	defer heartbeat.Stop()
+	beat := time.NewTicker(g.heartbeat)
+	defer beat.Stop()
 	for {
-		var err error
-		select {
-		case e, ok := <-entries:
-			if !ok {
-				return nil
-			}
-			err = out.event(api.EventOf(e.VM, e.Seq))
-		case <-heartbeat.C:
-			err = out.comment("alive")
-		}
+		next := g.feed.Changed(after)
+		page, err := g.feed.Page(ctx, after, maxPage)
 		if err != nil {
+			return err // the client comes back with Last-Event-ID
+		}
+		if err := writePage(out, in, page); err != nil {
+			return err
+		}
+		after = page.Cursor
+		if page.More {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-next:
+		case <-beat.C:
+			if err := out.comment("alive"); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// maxPage is the most changes that are read at once.
+const maxPage = 200
+
+func writePage(out *eventWriter, in *eventsInput, page feed.Page) error {
+	if page.Gap {
+		return out.gap(page.Cursor)
+	}
+	for _, e := range page.Entries {
+		if !in.wants(e) {
+			continue
+		}
+		if err := out.event(api.EventOf(e.VM, e.Seq)); err != nil {
 			return err
 		}
 	}
-}
-
-// streamWrite is how long one write to a client may take before the client counts as gone.
-const streamWrite = 10 * time.Second
-
-// eventWriter writes server-sent events (HTML Living Standard, section 9.2).
-type eventWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-}
-
-func (o *eventWriter) open() error {
-	// The read deadline of a request would end the stream.
-	if err := o.control.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
-	h := o.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	return o.write("retry: 2000\n: watching\n\n")
-}
-
-func (o *eventWriter) event(e api.Event) error {
-	data, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	return o.write(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", e.Seq, e.Service.Event, data))
-}
-
-func (o *eventWriter) comment(text string) error { return o.write(": " + text + "\n\n") }
-
-func (o *eventWriter) write(text string) error {
-	if err := o.control.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil {
-		return err
-	}
-	if _, err := o.w.Write([]byte(text)); err != nil {
-		return err
-	}
-	return o.control.Flush()
-}
-
-// fail answers with a problem in place of the stream.
-func (o *eventWriter) fail(err error) {
-	var p *api.Problem
-	if errors.As(err, &p) {
-		o.w.Header().Set("Retry-After", retryAfter)
-		writeProblem(o.w, p)
-	}
+	return nil
 }

@@ -10,11 +10,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/secrets"
+	"github.com/vmline/vmline/services/gateway/internal/cache"
+	"github.com/vmline/vmline/services/gateway/internal/feed"
 	"github.com/vmline/vmline/services/gateway/internal/identity"
+	"github.com/vmline/vmline/services/gateway/internal/keys"
+	"github.com/vmline/vmline/services/gateway/internal/limit"
+	"github.com/vmline/vmline/services/gateway/internal/nonce"
+	"github.com/vmline/vmline/services/gateway/internal/signature"
 )
 
 // Config is what a gateway needs.
@@ -26,13 +35,23 @@ type Config struct {
 	Listen   string
 	// TLS with a certificate; nil means plain HTTP, for a loopback address or behind a proxy.
 	TLS *tls.Config
-	// Token is the bearer token that every request under /v1 needs.
+	// Token is the installation's own bearer token. It may do everything; the other keys are made with it.
 	Token string
 	// Sealer seals passwords for the provisioner.
 	Sealer secrets.Sealer
 	// DigestKey makes package digests and operation ids: at least 32 bytes, the same in every
 	// gateway of an installation.
 	DigestKey []byte
+	// Redis holds nonces, counters and what lists are answered from. Nothing is lost with it. nil means
+	// none.
+	Redis redis.UniversalClient
+	// Authorities are the names under which clients reach the gateway where a proxy hides them, for
+	// example vmline.example.com; empty means the Host of each request.
+	Authorities []string
+	// Limit is what each key may ask; the zero value means limit.Default.
+	Limit Limit
+	// Fingerprint is the SHA-256 of the TLS certificate in hexadecimal digits, for clients that pin it.
+	Fingerprint string
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 }
@@ -48,12 +67,25 @@ const (
 	shutdownTimeout = 10 * time.Second
 )
 
+// Limit is how much one key may ask: Requests in a Window, evenly or in one burst.
+type Limit struct {
+	Requests int
+	Window   time.Duration
+}
+
 type gateway struct {
 	bus    *bus.Bus
-	token  string
 	sealer secrets.Sealer
 	ids    identity.Key
 	log    *slog.Logger
+
+	keys    *keys.Store
+	ring    *keys.Ring
+	auth    *keys.Authenticator
+	limiter *limit.Limiter
+	feed    *feed.Feed
+
+	fingerprint string
 	// stopping ends waits and streams, which would outlast a graceful end.
 	stopping context.Context
 	// heartbeat is how often a silent stream shows that it is alive.
@@ -73,7 +105,11 @@ func Run(ctx context.Context, c Config) error {
 			return fmt.Errorf("gateway: %w", err)
 		}
 	}
-	g := newGateway(ctx, c)
+	g, err := newGateway(ctx, c)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer g.inBackground(ctx)()
 	server := &http.Server{
 		Handler: g.handler(), TLSConfig: c.TLS,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
@@ -127,15 +163,44 @@ func (c Config) check() error {
 	return nil
 }
 
-func newGateway(stopping context.Context, c Config) *gateway {
+func newGateway(stopping context.Context, c Config) (*gateway, error) {
 	g := &gateway{
-		bus: c.Bus, token: c.Token, sealer: c.Sealer, ids: c.DigestKey, log: c.Logger,
-		stopping: stopping, heartbeat: 15 * time.Second,
+		bus: c.Bus, sealer: c.Sealer, ids: c.DigestKey, log: c.Logger,
+		stopping: stopping, heartbeat: 15 * time.Second, fingerprint: c.Fingerprint,
 	}
 	if g.log == nil {
 		g.log = slog.Default()
 	}
-	return g
+	var err error
+	if g.keys, err = keys.NewStore(c.Bus, c.DigestKey); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	remembered := cache.New(c.Redis, c.Bus.Now, g.log)
+	g.ring = keys.NewRing(g.keys, c.Token, g.log)
+	g.auth = &keys.Authenticator{Ring: g.ring, Refuse: writeProblem, Verifier: &signature.Verifier{
+		Secrets: g.ring.Secrets, Nonces: nonce.New(remembered, c.Bus.Now), Authorities: c.Authorities, Now: c.Bus.Now,
+	}}
+	g.limiter = limit.New(c.Limit.policy(), remembered, c.Bus.Now)
+	g.feed = feed.New(c.Bus, g.log)
+	return g, nil
+}
+
+func (l Limit) policy() limit.Policy {
+	p := limit.Default
+	if l.Requests > 0 && l.Window >= time.Millisecond {
+		p.Quota, p.Window = l.Requests, l.Window
+	}
+	return p
+}
+
+// inBackground starts what runs beside the requests and returns what ends it.
+func (g *gateway) inBackground(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // requests in hand need it until they are done
+	var all sync.WaitGroup
+	for _, run := range []func(context.Context) error{g.ring.Run, g.feed.Run} {
+		all.Go(func() { _ = run(ctx) }) // they end with ctx alone
+	}
+	return func() { cancel(); all.Wait() }
 }
 
 // untilStopping returns a context that also ends when the gateway does.

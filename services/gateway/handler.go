@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/vmline/vmline/pkg/api"
-	"github.com/vmline/vmline/pkg/secrets"
 )
 
 // handler is the whole HTTP surface.
@@ -23,7 +22,7 @@ func (g *gateway) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", live)
 	mux.HandleFunc("GET /readyz", g.ready)
-	mux.Handle("/", g.authenticated(g.api()))
+	mux.Handle("/", g.auth.Handler(g.limiter.Handler(keyID, g.api())))
 	return g.recovered(mux)
 }
 
@@ -40,13 +39,17 @@ func apiConfig() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "vmline", Version: "1",
-				Description: "Orders KVM machines on Proxmox VE and watches them. Errors are application/problem+json (RFC 9457).",
+				Description: "Orders KVM machines on Proxmox VE and watches them. Errors are application/problem+json (RFC 9457). " +
+					"Each route names the scope that a key needs (x-scope): read, operate or admin.",
 			},
 			Components: &huma.Components{
-				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"token":     {Type: "http", Scheme: "bearer", Description: "A bearer key (RFC 6750)."},
+					"signature": {Type: "apiKey", In: "header", Name: "Signature", Description: signatureDescription},
+				},
 			},
-			Security: []map[string][]string{{"token": {}}},
+			Security: []map[string][]string{{"token": {}}, {"signature": {}}},
 		},
 		OpenAPIPath:                  "/openapi",
 		Formats:                      huma.DefaultFormats,
@@ -55,34 +58,9 @@ func apiConfig() huma.Config {
 	}
 }
 
-// register is the table of routes.
-func (g *gateway) register(a huma.API) {
-	huma.Register(a, huma.Operation{
-		OperationID: "put-service", Method: http.MethodPut, Path: "/v1/services/{ref}", DefaultStatus: http.StatusAccepted,
-		Summary:     "Order a VM",
-		Description: "The package is whole, so repeating the request is harmless: it answers with the same operation, 202 while it runs and 200 once it has ended.",
-		Errors:      []int{400, 401, 409, 413, 422, 503},
-	}, g.putService)
-	huma.Register(a, huma.Operation{
-		OperationID: "delete-service", Method: http.MethodDelete, Path: "/v1/services/{ref}", DefaultStatus: http.StatusAccepted,
-		Summary: "Terminate a VM", Errors: []int{401, 404, 409, 422, 503},
-	}, g.deleteService)
-	huma.Register(a, huma.Operation{
-		OperationID: "get-service", Method: http.MethodGet, Path: "/v1/services/{ref}",
-		Summary: "Show a VM", Errors: []int{401, 404, 422, 503},
-	}, g.getService)
-	huma.Register(a, huma.Operation{
-		OperationID: "list-services", Method: http.MethodGet, Path: "/v1/services",
-		Summary: "List VMs in the order of their refs", Errors: []int{401, 422, 503},
-	}, g.listServices)
-	huma.Register(a, huma.Operation{
-		OperationID: "get-operation", Method: http.MethodGet, Path: "/v1/operations/{id}",
-		Summary:     "Show an operation",
-		Description: "With wait it answers as soon as the operation has ended or waits for a person, at the latest after that time.",
-		Errors:      []int{401, 404, 422, 503},
-	}, g.getOperation)
-	huma.Register(a, g.eventsOperation(a), g.getEvents)
-}
+const signatureDescription = "A signature with a signing key (RFC 9421, hmac-sha256). It covers, in this order, \"@method\" \"@authority\" \"@path\" \"@query\", " +
+	"and where there is a body \"content-digest\" \"content-type\" \"idempotency-key\", where there is only an Idempotency-Key that. " +
+	"Its parameters are created (at most 300 s old), keyid, alg and nonce (24 hexadecimal digits, never used before)."
 
 func live(w http.ResponseWriter, _ *http.Request) { writeStatus(w, "alive") }
 
@@ -92,9 +70,9 @@ const readyTimeout = 2 * time.Second
 func (g *gateway) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if err := g.bus.Ready(ctx); err != nil {
+	if err := g.isReady(ctx); err != nil {
 		g.log.Warn("not ready", "error", err)
-		p := problem(http.StatusServiceUnavailable, "NATS cannot be reached, or its streams were not made yet.", "Look at the gateway's log.")
+		p := problem(http.StatusServiceUnavailable, "NATS cannot be reached, or its streams were not made yet, or the API keys were not read yet.", "Look at the gateway's log.")
 		p.Type = api.TypeBrokerUnavailable
 		w.Header().Set("Retry-After", retryAfter)
 		writeProblem(w, p)
@@ -103,22 +81,24 @@ func (g *gateway) ready(w http.ResponseWriter, r *http.Request) {
 	writeStatus(w, "ready")
 }
 
+// isReady never looks at Proxmox: orders are taken while it is down.
+func (g *gateway) isReady(ctx context.Context) error {
+	if err := g.bus.Ready(ctx); err != nil {
+		return err
+	}
+	for what, ready := range map[string]<-chan struct{}{"the API keys": g.ring.Ready(), "the feed of events": g.feed.Ready()} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		}
+	}
+	return nil
+}
+
 func writeStatus(w http.ResponseWriter, status string) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": status}) // the client may have gone
-}
-
-// authenticated lets nobody in without the bearer token (RFC 6750).
-func (g *gateway) authenticated(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || !secrets.Equal(strings.TrimSpace(token), g.token) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="vmline"`)
-			writeProblem(w, problem(http.StatusUnauthorized, "The bearer token is missing or wrong.", ""))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // known answers for the mux where it has no route, because it would do so in plain text.

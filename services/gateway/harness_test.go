@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
@@ -34,6 +36,7 @@ type fixture struct {
 	opener secrets.Opener
 	client *api.Client
 	log    *lockedBuffer
+	config Config
 	stop   func()
 	// stopNATS ends the server before the test does.
 	stopNATS func()
@@ -66,10 +69,28 @@ func start(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{TB: t, bus: b, conn: conn, opener: key, log: log, stopNATS: stopNATS}
-	f.serve(Config{
-		Bus: b, Token: secrets.NewToken(), Sealer: key.Sealer(), DigestKey: bytes.Repeat([]byte("k"), minDigestKey), Logger: logger,
-	})
+	f.config = Config{
+		Bus: b, Token: secrets.NewToken(), Limit: Limit{Requests: 1_000_000, Window: time.Minute}, Sealer: key.Sealer(), DigestKey: bytes.Repeat([]byte("k"), minDigestKey), Logger: logger,
+	}
+	f.serve(f.config)
+	f.ready()
 	return f
+}
+
+// ready waits until the gateway has read what it needs.
+func (f *fixture) ready() {
+	f.Helper()
+	if resp, body := f.call("GET", "/readyz", ""); resp.StatusCode != http.StatusOK {
+		f.Fatalf("not ready: %d %s; the log has:\n%s", resp.StatusCode, body, f.log)
+	}
+}
+
+// restart ends the gateway and starts another one, which knows nothing.
+func (f *fixture) restart() {
+	f.Helper()
+	f.stop()
+	f.serve(f.config)
+	f.ready()
 }
 
 func (f *fixture) serve(c Config) {
@@ -274,4 +295,10 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("without %s: %v", want, err)
 		}
 	}
+}
+
+// isProblem says whether a call was answered with such a problem.
+func isProblem(err error, status int, typ string) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Status == status && p.Type == typ
 }

@@ -36,7 +36,7 @@ func TestHTTPSurface(t *testing.T) {
 		{"no body", "PUT", "/v1/services/w1-1", "", nil, 400, api.TypeBadRequest},
 		{"no JSON", "PUT", "/v1/services/w1-1", "{", nil, 400, api.TypeBadRequest},
 		{"two values", "PUT", "/v1/services/w1-1", good + good, nil, 400, api.TypeBadRequest},
-		{"other content type", "PUT", "/v1/services/w1-1", good, []string{"Content-Type", "text/xml"}, 415, "about:blank"},
+		{"other content type", "PUT", "/v1/services/w1-1", good, []string{"Content-Type", "text/xml"}, 415, api.TypeMediaType},
 		{"body too large", "PUT", "/v1/services/w1-1", `{"name":"` + strings.Repeat("a", 1<<20) + `"}`, nil, 413, api.TypeTooLarge},
 		{"limit too high", "GET", "/v1/services?limit=201", "", nil, 422, api.TypeValidation},
 		{"wait too long", "GET", "/v1/operations/w1-1.x?wait=26", "", nil, 422, api.TypeValidation},

@@ -60,12 +60,12 @@ func TestWaitEndsWithoutAnEnd(t *testing.T) {
 func TestWaitEndsWithTheGateway(t *testing.T) {
 	f := start(t)
 	op := f.put("w1-1", small())
-	waited := make(chan error, 1)
+	waited, before := make(chan error, 1), f.conn.NumSubscriptions()
 	go func() {
 		_, err := f.client.GetOperation(context.Background(), op.ID, maxWait)
 		waited <- err
 	}()
-	f.until(func() bool { return f.conn.NumSubscriptions() > 1 })
+	f.until(func() bool { return f.conn.NumSubscriptions() > before })
 	f.stop()
 	if err := <-waited; err != nil {
 		t.Errorf("a request in hand was cut: %v", err)

@@ -26,9 +26,12 @@ func init() {
 var problemTypes = map[int]string{
 	http.StatusBadRequest:            api.TypeBadRequest,
 	http.StatusUnauthorized:          api.TypeUnauthenticated,
+	http.StatusForbidden:             api.TypeForbidden,
 	http.StatusNotFound:              api.TypeNotFound,
 	http.StatusMethodNotAllowed:      api.TypeMethodNotAllowed,
 	http.StatusRequestEntityTooLarge: api.TypeTooLarge,
+	http.StatusRequestTimeout:        api.TypeTimeout,
+	http.StatusUnsupportedMediaType:  api.TypeMediaType,
 	http.StatusUnprocessableEntity:   api.TypeValidation,
 	http.StatusInternalServerError:   api.TypeInternal,
 }

@@ -2,12 +2,42 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 )
+
+func (g *gateway) registerServices(a huma.API) {
+	route(a, api.ScopeOperate, huma.Operation{
+		OperationID: "put-service", Method: http.MethodPut, Path: "/v1/services/{ref}", DefaultStatus: http.StatusAccepted,
+		Summary:     "Order a VM",
+		Description: "The package is whole, so repeating the request is harmless: it answers with the same operation, 202 while it runs and 200 once it has ended.",
+		Errors:      []int{400, 409, 413, 422},
+	}, g.putService)
+	route(a, api.ScopeOperate, huma.Operation{
+		OperationID: "delete-service", Method: http.MethodDelete, Path: "/v1/services/{ref}", DefaultStatus: http.StatusAccepted,
+		Summary: "Terminate a VM", Errors: []int{404, 409, 422},
+	}, g.deleteService)
+	route(a, api.ScopeRead, huma.Operation{
+		OperationID: "get-service", Method: http.MethodGet, Path: "/v1/services/{ref}",
+		Summary: "Show a VM", Errors: []int{404, 422},
+	}, g.getService)
+	route(a, api.ScopeRead, huma.Operation{
+		OperationID: "list-services", Method: http.MethodGet, Path: "/v1/services",
+		Summary: "List VMs in the order of their refs", Errors: []int{422},
+	}, g.listServices)
+	route(a, api.ScopeRead, huma.Operation{
+		OperationID: "get-operation", Method: http.MethodGet, Path: "/v1/operations/{id}",
+		Summary:     "Show an operation",
+		Description: "With wait it answers as soon as the operation has ended or waits for a person, at the latest after that time.",
+		Errors:      []int{404, 422},
+	}, g.getOperation)
+}
 
 func (g *gateway) getService(ctx context.Context, in *RefInput) (*struct{ Body api.Service }, error) {
 	vm, err := g.lastVM(ctx, in.Ref)

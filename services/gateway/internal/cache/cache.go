@@ -31,7 +31,8 @@ type Cache struct {
 	until atomic.Int64
 }
 
-// New returns a cache on a client, which stays the caller's to close.
+// New returns a cache on a client, which stays the caller's to close. Without a client, which is nil, Redis
+// is always away.
 func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *Cache {
 	return &Cache{client: client, now: now, log: log}
 }
@@ -39,7 +40,7 @@ func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *
 // Do runs one exchange with Redis. It returns nil, redis.Nil, the end of ctx, or ErrAway. After
 // anything but nil, do may still be running: the caller must not read what it writes.
 func (c *Cache) Do(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
-	if c.now().UnixNano() < c.until.Load() {
+	if c.client == nil || c.now().UnixNano() < c.until.Load() {
 		return ErrAway
 	}
 	bounded, cancel := context.WithTimeout(ctx, patience)

@@ -24,60 +24,23 @@ import (
 	"github.com/vmline/vmline/pkg/api"
 )
 
-// Scope is what a key may do. Each includes the ones before it.
-type Scope string
-
-// The scopes.
-const (
-	// ScopeRead: look at everything.
-	ScopeRead Scope = "read"
-	// ScopeOperate: order, change and terminate VMs.
-	ScopeOperate Scope = "operate"
-	// ScopeAdmin: manage keys, webhooks and dead letters.
-	ScopeAdmin Scope = "admin"
+// What the API shows of keys, under the names of this package.
+type (
+	Scope = api.Scope
+	Kind  = api.KeyKind
+	Key   = api.Key
+	New   = api.NewKey
 )
 
-var scopes = []Scope{ScopeRead, ScopeOperate, ScopeAdmin}
-
-// Includes says whether a key with this scope may do what needs the other.
-func (s Scope) Includes(needed Scope) bool {
-	return slices.Contains(scopes, needed) && slices.Index(scopes, s) >= slices.Index(scopes, needed)
-}
-
-// Kind is how a key is shown.
-type Kind string
-
-// The kinds.
+// The scopes and kinds.
 const (
-	KindBearer  Kind = "bearer"
-	KindSigning Kind = "signing"
+	ScopeRead    = api.ScopeRead
+	ScopeOperate = api.ScopeOperate
+	ScopeAdmin   = api.ScopeAdmin
+
+	KindBearer  = api.KeyBearer
+	KindSigning = api.KeySigning
 )
-
-// Key is what may be seen of a key.
-type Key struct {
-	ID    string `json:"id"`
-	Name  string `json:"name,omitempty"`
-	Kind  Kind   `json:"kind" enum:"bearer,signing"`
-	Scope Scope  `json:"scope" enum:"read,operate,admin"`
-	// CreatedAt and the times below are UTC.
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at,omitzero" doc:"Left out: never."`
-	// LastUsedAt is some minutes behind.
-	LastUsedAt time.Time `json:"last_used_at,omitzero" doc:"Some minutes behind."`
-	// OldSecretUntil is when the secret from before the last rotation runs out.
-	OldSecretUntil time.Time `json:"old_secret_until,omitzero"`
-}
-
-// New is a key to be made.
-type New struct {
-	// ID is what a signature names; empty means that one is made.
-	ID    string `json:"id,omitempty"`
-	Name  string `json:"name,omitempty" doc:"For people."`
-	Kind  Kind   `json:"kind" enum:"bearer,signing"`
-	Scope Scope  `json:"scope" enum:"read,operate,admin"`
-	// ExpiresAt is when it ends; zero means never.
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-}
 
 // Errors of the store.
 var (
@@ -99,7 +62,7 @@ var idForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 // maxName is the longest name in characters.
 const maxName = 64
 
-func (n New) check(now time.Time) error {
+func check(n New, now time.Time) error {
 	printable := !slices.ContainsFunc([]rune(n.Name), func(r rune) bool { return !unicode.IsPrint(r) })
 	switch {
 	case n.ID != "" && (!idForm.MatchString(n.ID) || n.ID == AdminID):
@@ -108,7 +71,7 @@ func (n New) check(now time.Time) error {
 		return &InvalidError{"name", fmt.Sprintf("is at most %d printable characters", maxName)}
 	case n.Kind != KindBearer && n.Kind != KindSigning:
 		return &InvalidError{"kind", "is bearer or signing"}
-	case !slices.Contains(scopes, n.Scope):
+	case !slices.Contains(api.Scopes, n.Scope):
 		return &InvalidError{"scope", "is read, operate or admin"}
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
 		return &InvalidError{"expires_at", "is not in the future"}
@@ -134,9 +97,6 @@ func random(n int) []byte {
 	return b
 }
 
-// TypeForbidden is the type of the problem of a key whose scope does not reach.
-const TypeForbidden = "urn:vmline:problem:forbidden"
-
 // Principal is who made a request.
 type Principal struct {
 	KeyID string
@@ -152,7 +112,7 @@ func (p Principal) May(needed Scope) error {
 		return nil
 	}
 	return &api.Problem{
-		Type: TypeForbidden, Title: http.StatusText(http.StatusForbidden), Status: http.StatusForbidden,
+		Type: api.TypeForbidden, Title: http.StatusText(http.StatusForbidden), Status: http.StatusForbidden,
 		Detail: fmt.Sprintf("The key %s has the scope %s; this needs %s.", p.KeyID, p.Scope, needed), Next: "Use a key with that scope.",
 	}
 }

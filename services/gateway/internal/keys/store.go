@@ -38,7 +38,7 @@ func NewStore(b *bus.Bus, master []byte) (*Store, error) {
 // ErrTaken, ErrTooMany, or the bus's.
 func (s *Store) Create(ctx context.Context, n New) (Key, string, error) {
 	now := s.now()
-	if err := n.check(now); err != nil {
+	if err := check(n, now); err != nil {
 		return Key{}, "", err
 	}
 	present, err := s.List(ctx)
