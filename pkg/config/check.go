@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -103,7 +104,21 @@ func (k *checker) gateway() {
 	if (g.TLSCertFile == "") != (g.TLSKeyFile == "") {
 		k.add("gateway", "tls_cert_file and tls_key_file belong together; one of them is missing")
 	}
+	if g.PlainHTTP && g.TLSCertFile != "" {
+		k.add("gateway.plain_http", "this leaves TLS to a proxy, but tls_cert_file is set; want one")
+	}
+	for i, name := range g.PublicNames {
+		if !authorityPattern.MatchString(name) {
+			k.add(fmt.Sprintf("gateway.public_names[%d]", i), "want a host name with or without :port, like vmline.example.com, got %q", name)
+		}
+	}
+	if g.RequestsPerMinute < 0 {
+		k.add("gateway.requests_per_minute", "want a number above 0, got %d", g.RequestsPerMinute)
+	}
 }
+
+// authorityPattern is for host names or IPv4 addresses with a port, and IPv6 addresses in brackets.
+var authorityPattern = regexp.MustCompile(`^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // namePattern is for names that become tokens of subjects and keys. The API takes the same.
 var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)

@@ -54,11 +54,23 @@ type Redis struct {
 // Gateway is the HTTP API.
 type Gateway struct {
 	// Listen is host:port.
-	Listen      string `yaml:"listen"`
+	Listen string `yaml:"listen"`
+	// TLSCertFile and TLSKeyFile hold the certificate; empty means one that the gateway makes for itself.
 	TLSCertFile string `yaml:"tls_cert_file"`
 	TLSKeyFile  string `yaml:"tls_key_file"`
-	// TokenFile holds the token that callers show; empty means one in the data directory, made at
-	// the first start.
+	// PlainHTTP leaves TLS to a proxy.
+	PlainHTTP bool `yaml:"plain_http"`
+	// PublicNames are the names, with their port unless it is the scheme's own, under which clients
+	// reach the API where a proxy hides them: signatures cover them. The certificate names them as well.
+	PublicNames []string `yaml:"public_names"`
+	// RequestsPerMinute is what each key may ask; 0 means the gateway's default.
+	RequestsPerMinute int `yaml:"requests_per_minute"`
+	// WebhookNetworks are networks that are not public and may be sent webhooks.
+	WebhookNetworks []netip.Prefix `yaml:"webhook_networks"`
+	// WebhookHTTP lets webhooks go without TLS.
+	WebhookHTTP bool `yaml:"webhook_http"`
+	// TokenFile holds the installation's own token; empty means one in the data directory, made at the
+	// first start.
 	TokenFile string `yaml:"token_file"`
 
 	// Certificate is what the two files hold; nil without them.

@@ -43,7 +43,7 @@ func upConfig(t *testing.T) (path, url string) {
 	path = filepath.Join(dir, "vmline.yaml")
 	text := fmt.Sprintf(`
 data_dir: data
-gateway: {listen: %q}
+gateway: {listen: %q, plain_http: true}
 clusters: [{name: dc1, url: %q, token_id: vmline@pve!prov, token_secret_env: TOKEN}]
 pools: [{name: public, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.0/24}]
 `, address, server.URL)

@@ -75,9 +75,9 @@ func (a *App) URL() string {
 	if a.listener == nil {
 		return ""
 	}
-	scheme := "http"
-	if a.cfg.Gateway.Certificate != nil {
-		scheme = "https"
+	scheme := "https"
+	if a.cfg.Gateway.PlainHTTP {
+		scheme = "http"
 	}
 	addr := a.listener.Addr().(*net.TCPAddr)
 	host := addr.IP.String()

@@ -30,7 +30,7 @@ func local(t *testing.T) *config.Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return &config.Config{DataDir: dir, NATS: config.NATS{Sync: "fast"}, Gateway: config.Gateway{Listen: "127.0.0.1:0"}}
+	return &config.Config{DataDir: dir, NATS: config.NATS{Sync: "fast"}, Gateway: config.Gateway{Listen: "127.0.0.1:0", PlainHTTP: true}}
 }
 
 func open(t *testing.T, cfg *config.Config, services ...Service) *App {

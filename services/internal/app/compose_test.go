@@ -178,7 +178,7 @@ func TestComposeRunsEveryServiceAndLooksAtItsHealth(t *testing.T) {
 func TestComposeGivesSecretsToThoseWhoNeedThem(t *testing.T) {
 	c, _ := readCompose(t)
 	holders := map[string][]string{
-		"VMLINE_DC1_TOKEN_SECRET": {"lifecycle", "provisioner"}, "VMLINE_TSIG_SECRET": {"dns"}, "VMLINE_REDIS_URL": {"ipam", "provisioner"},
+		"VMLINE_DC1_TOKEN_SECRET": {"lifecycle", "provisioner"}, "VMLINE_TSIG_SECRET": {"dns"}, "VMLINE_REDIS_URL": {"gateway", "ipam", "provisioner"},
 		"/data/secrets/gateway": {"apply", "gateway"}, "/data/secrets/provisioner": {"apply", "provisioner"},
 	}
 	got := map[string][]string{}

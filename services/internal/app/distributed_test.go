@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"net"
@@ -218,10 +220,16 @@ func (d *deployment) client() *api.Client {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	pem, err := os.ReadFile(filepath.Join(d.dataDir("gateway"), "secrets/gateway/tls.crt"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	d.t.Cleanup(transport.CloseIdleConnections)
 	return &api.Client{
-		BaseURL: fmt.Sprintf("http://127.0.0.1:%d", d.ports["gateway"]), Token: string(token), HTTP: &http.Client{Transport: transport},
+		BaseURL: fmt.Sprintf("https://127.0.0.1:%d", d.ports["gateway"]), Token: string(token), HTTP: &http.Client{Transport: transport},
 	}
 }
 

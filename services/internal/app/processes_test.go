@@ -104,7 +104,7 @@ func (d *deployment) environment(name string) []string {
 		value = strings.NewReplacer(
 			"@nats:4222", fmt.Sprintf("@127.0.0.1:%d", d.ports["nats"]),
 			"@redis:6379", fmt.Sprintf("@127.0.0.1:%d", d.ports["redis"]),
-			"0.0.0.0:8080", fmt.Sprintf("127.0.0.1:%d", d.ports["gateway"]),
+			"0.0.0.0:8443", fmt.Sprintf("127.0.0.1:%d", d.ports["gateway"]),
 		).Replace(value)
 		switch key {
 		case "VMLINE_CONFIG":

@@ -18,6 +18,7 @@ import (
 //	<data_dir>/secrets/gateway/token          what callers of the API show
 //	<data_dir>/secrets/gateway/digest.key     for the digests of packages
 //	<data_dir>/secrets/gateway/sealing.pub    seals passwords for the provisioner
+//	<data_dir>/secrets/gateway/tls.crt, .key  the API's certificate, unless the configuration names one
 //	<data_dir>/secrets/provisioner/sealing.key  opens them
 func secretsOf(dataDir, service string) string { return filepath.Join(dataDir, "secrets", service) }
 

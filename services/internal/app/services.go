@@ -2,17 +2,14 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/vmline/vmline/pkg/config"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/dns"
-	"github.com/vmline/vmline/services/gateway"
 	"github.com/vmline/vmline/services/ipam"
 	"github.com/vmline/vmline/services/lifecycle"
 )
@@ -31,7 +28,7 @@ type Service struct {
 
 // The services.
 var (
-	Gateway     = Service{Name: "gateway", Parts: []config.Part{config.PartGateway}, prepare: (*App).listen, run: runGateway}
+	Gateway     = Service{Name: "gateway", Parts: []config.Part{config.PartGateway}, prepare: (*App).openGateway, run: runGateway}
 	IPAM        = Service{Name: "ipam", prepare: (*App).openPools, run: runIPAM}
 	Provisioner = Service{Name: "provisioner", Parts: []config.Part{config.PartClusters}, prepare: (*App).openProvisioner, run: runProvisioner}
 	Lifecycle   = Service{Name: "lifecycle", Parts: []config.Part{config.PartClusters}, prepare: (*App).openClusters, run: runLifecycle}
@@ -48,42 +45,6 @@ func AllParts() []config.Part {
 		parts = append(parts, s.Parts...)
 	}
 	return parts
-}
-
-func runGateway(ctx context.Context, a *App) error {
-	s, err := readGatewaySecrets(a.cfg)
-	if err != nil {
-		return err
-	}
-	var tlsConfig *tls.Config
-	if cert := a.cfg.Gateway.Certificate; cert != nil {
-		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}}
-	}
-	a.log.Info("callers of the API show what stands in this file", "file", TokenFile(a.cfg))
-	return gateway.Run(ctx, gateway.Config{
-		Bus: a.Bus, Listener: a.listener, TLS: tlsConfig,
-		Token: s.token, Sealer: s.sealer, DigestKey: s.digestKey, Logger: a.log,
-	})
-}
-
-// defaultListen keeps the API on this machine until somebody decides otherwise.
-const defaultListen = "127.0.0.1:8080"
-
-func (a *App) listen() error {
-	address := a.cfg.Gateway.Listen
-	if address == "" {
-		address = defaultListen
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	a.listener = listener
-	a.onClose(func() error { _ = listener.Close(); return nil }) // the gateway closes it when it stops
-	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() && a.cfg.Gateway.Certificate == nil {
-		a.log.Warn("the API is open to other machines without TLS; put a proxy with TLS before it, or set gateway.tls_cert_file", "address", address)
-	}
-	return nil
 }
 
 // openPools checks the pools and opens the index of their addresses.

@@ -55,7 +55,7 @@ func install(b *testing.B, cluster *pvesim.Cluster, nats, redis string, packages
 data_dir: data
 nats: {url: %q}
 redis: {url: %q}
-gateway: {listen: %q}
+gateway: {listen: %q, plain_http: true, requests_per_minute: 1000000}
 clusters: [{name: %s, url: %q, token_id: %q, token_secret_env: TOKEN_SECRET, placement: {memory_percent: 0, tasks_per_node: 0, tasks_per_storage: 0}}]
 pools: [{name: v4, cluster: %s, bridge: vmbr0, prefix: 10.64.0.0/16, gateway: 10.64.0.1}]
 `, nats, redis, i.api, rig.Cluster, proxmox.URL, rig.TokenID, rig.Cluster)

@@ -108,7 +108,7 @@ func (w *world) logFile() string { return filepath.Join(w.dataDir, "demo.log") }
 func (w *world) config(sim pvesim.Config, tsigSecret config.Secret) *config.Config {
 	c := &config.Config{
 		DataDir: w.dataDir,
-		Gateway: config.Gateway{Listen: "127.0.0.1:0"},
+		Gateway: config.Gateway{Listen: "127.0.0.1:0", PlainHTTP: true},
 		Pools: []config.Pool{
 			{Name: pool4, Cluster: clusterName, Bridge: "vmbr0", Prefix: prefix4, Gateway: netip.MustParseAddr("203.0.113.1"),
 				First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")},

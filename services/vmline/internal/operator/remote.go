@@ -19,7 +19,7 @@ const (
 	envFingerprint = "VMLINE_TLS_FINGERPRINT"
 )
 
-const defaultURL = "http://127.0.0.1:8080"
+const defaultURL = "https://127.0.0.1:8443"
 
 // remote says how to reach the gateway.
 type remote struct{ url, tokenFile, caFile, fingerprint string }
