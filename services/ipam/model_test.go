@@ -42,7 +42,7 @@ func TestModel(t *testing.T) {
 					ref := fmt.Sprint("vm-", rapid.IntRange(0, 9).Draw(rt, "vm"))
 					want := order(ref, uint32(rapid.IntRange(0, 3).Draw(rt, "v4")), uint32(rapid.IntRange(0, 2).Draw(rt, "v6")))
 					if had := model[ref]; had != nil {
-						want.Package = had.Package
+						want.Package, want.Addresses = had.Package, had.Addresses
 					}
 					if rapid.IntRange(0, 3).Draw(rt, "killed") == 0 {
 						f.rise(rapid.IntRange(1, 12).Draw(rt, "at"), rapid.Bool().Draw(rt, "after"))
@@ -69,6 +69,39 @@ func TestModel(t *testing.T) {
 					default:
 						model[ref] = got
 					}
+				},
+				"change": func(rt *rapid.T) {
+					vm := model[fmt.Sprint("vm-", rapid.IntRange(0, 9).Draw(rt, "vm"))]
+					if vm == nil {
+						return
+					}
+					v4 := rapid.IntRange(0, 4).Draw(rt, "v4")
+					changed := changing(vm, count(uint32(v4)))
+					if rapid.IntRange(0, 3).Draw(rt, "killed") == 0 {
+						f.rise(rapid.IntRange(1, 12).Draw(rt, "at"), rapid.Bool().Draw(rt, "after"))
+						_, _ = mortal.give(ctx, changed) // what it returns nobody learns
+					}
+					had := int(vm.GetPackage().GetNetwork().GetIpv4Count())
+					free := size - taken()
+					got, err := s().give(ctx, changed)
+					var refused *bus.Refused
+					if v4-had > free {
+						if !errors.As(err, &refused) {
+							rt.Fatalf("%d more of %d free: %s (%v)", v4-had, free, sketch(got), err)
+						}
+						return
+					}
+					if err != nil {
+						rt.Fatal(err)
+					}
+					if err := s().releaseLeaving(ctx, got, forGood); err != nil {
+						rt.Fatal(err)
+					}
+					stays := min(had, v4)
+					if now, was := addresses(got), addresses(vm); !slices.Equal(now[:stays], was[:stays]) || len(now) != v4+len(was)-had {
+						rt.Fatalf("had %v, has %v with %d IPv4 addresses", was, now, v4)
+					}
+					model[vm.GetRef()] = got
 				},
 				"terminate": func(rt *rapid.T) {
 					ref := fmt.Sprint("vm-", rapid.IntRange(0, 9).Draw(rt, "vm"))

@@ -22,14 +22,16 @@ func in(vm *vmlinev1.VM, status vmlinev1.Status, state vmlinev1.Operation_State)
 
 func TestReconcileReleasesOnlyWhatIsNobodys(t *testing.T) {
 	const (
-		running    = vmlinev1.Operation_STATE_RUNNING
-		parked     = vmlinev1.Operation_STATE_PARKED
-		succeeded  = vmlinev1.Operation_STATE_SUCCEEDED
-		creation   = vmlinev1.Status_STATUS_CREATION
-		setIP      = vmlinev1.Status_STATUS_SET_IP
-		ready      = vmlinev1.Status_STATUS_READY
-		removed    = vmlinev1.Status_STATUS_REMOVED
-		terminated = vmlinev1.Status_STATUS_TERMINATED
+		running     = vmlinev1.Operation_STATE_RUNNING
+		parked      = vmlinev1.Operation_STATE_PARKED
+		succeeded   = vmlinev1.Operation_STATE_SUCCEEDED
+		refused     = vmlinev1.Operation_STATE_REFUSED
+		interrupted = vmlinev1.Operation_STATE_INTERRUPTED
+		creation    = vmlinev1.Status_STATUS_CREATION
+		setIP       = vmlinev1.Status_STATUS_SET_IP
+		ready       = vmlinev1.Status_STATUS_READY
+		removed     = vmlinev1.Status_STATUS_REMOVED
+		terminated  = vmlinev1.Status_STATUS_TERMINATED
 	)
 	for _, tt := range []struct {
 		name   string
@@ -47,6 +49,9 @@ func TestReconcileReleasesOnlyWhatIsNobodys(t *testing.T) {
 		{"being removed", in(order("vm", 1, 0), removed, running), false, time.Hour, false},
 		{"ready and listed", in(order("vm", 1, 0), ready, succeeded), true, time.Hour, false},
 		{"ready and not listed", in(order("vm", 1, 0), ready, succeeded), false, time.Hour, true},
+		{"refused and listed", in(order("vm", 1, 0), ready, refused), true, time.Hour, false},
+		{"refused and not listed", in(order("vm", 1, 0), ready, refused), false, time.Hour, true},
+		{"interrupted", in(order("vm", 1, 0), ready, interrupted), false, time.Hour, false},
 		{"not in the log", nil, false, time.Hour, false},
 		{"another uid", func() *vmlinev1.VM {
 			vm := in(order("vm", 1, 0), creation, running)
