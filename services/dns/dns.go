@@ -1,8 +1,9 @@
 // Package dns keeps the DNS records of every VM: A, AAAA and PTR, each beside a mark that says whose it is.
 //
-// It follows the VM stream on its own and is no step of any operation, so a DNS server that is down holds
-// nothing back. What counts is always a VM's newest state: the records that it should have are computed,
-// compared with what stands, and made so. A tick compares all VMs, so nothing depends on any one message.
+// It follows the VM stream on its own and is no step of any operation but the one that asks for it
+// (set_dns_records), so a DNS server that is down holds nothing back. What counts is always a VM's newest
+// state: the records that it should have are computed, compared with what stands, and made so. A tick
+// compares all VMs, so nothing depends on any one message.
 package dns
 
 import (
@@ -14,6 +15,8 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/dns/internal/record"
 	"github.com/vmline/vmline/services/dns/internal/update"
 	"github.com/vmline/vmline/services/dns/internal/zone"
 )
@@ -44,27 +47,42 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Run keeps the records until ctx ends. Its error is a configuration that cannot work, or a
-// bus whose consumers are gone.
+// Run keeps the records, does the step to set_dns_records and answers questions until ctx ends. Its error
+// is a configuration that cannot work, or a bus whose consumers are gone.
 func Run(ctx context.Context, cfg Config) error {
 	s, err := newService(cfg)
 	if err != nil {
 		return err
 	}
 	defer s.client.Close()
+	worker, err := s.bus.NewWorker(chain.DNS, map[vmlinev1.Status]bus.StepFunc{
+		vmlinev1.Status_STATUS_SET_DNS_RECORDS: s.setRecords,
+	})
+	if err != nil {
+		return err
+	}
 	g, running := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.bus.Follow(running, consumer, s.due, s.follow) })
+	g.Go(func() error { return s.bus.Follow(running, consumer, s.hint, s.follow) })
+	g.Go(func() error { return worker.Run(running) })
+	g.Go(func() error { return s.bus.Answers(running, chain.DNS, s.questions()) })
 	g.Go(func() error {
 		// What happened while no dns service ran has no message that would tell.
 		if err := s.sync(running); err != nil && running.Err() == nil {
 			s.log.Warn("first comparison of the DNS records failed; the next tick tries again", "error", err)
 		}
-		return s.bus.Ticks(running, chain.DNS, map[string]func(context.Context) error{bus.TickDNSSync: s.sync}, nil)
+		return s.bus.Ticks(running, chain.DNS, map[string]func(context.Context) error{bus.TickDNSSync: s.sync}, worker.Retry)
 	})
 	if err := g.Wait(); ctx.Err() == nil {
 		return err
 	}
 	return nil // it was asked to stop
+}
+
+func (s *service) questions() map[string]bus.Answer {
+	return map[string]bus.Answer{
+		bus.QuestionPlan: bus.AnswerWith(s.plan),
+		bus.QuestionDiff: bus.AnswerWith(s.diff),
+	}
 }
 
 func newService(cfg Config) (*service, error) {
@@ -73,7 +91,8 @@ func newService(cfg Config) (*service, error) {
 		return nil, err
 	}
 	s := &service{
-		bus: cfg.Bus, zones: zones, log: cfg.Logger, compare: cfg.Compare, known: map[string]known{},
+		bus: cfg.Bus, zones: zones, log: cfg.Logger, compare: cfg.Compare,
+		known: map[string]known{}, hints: map[record.Mark][]string{},
 		client: update.New(zones, update.Options{Timeout: cfg.Timeout, Now: cfg.Bus.Now}),
 	}
 	if s.log == nil {

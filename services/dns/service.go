@@ -30,6 +30,8 @@ type service struct {
 
 	mu    sync.Mutex
 	known map[string]known
+	// hints are names that messages told of, by the VM that had them.
+	hints map[record.Mark][]string
 
 	// Only sync, which never runs beside itself, uses these.
 	serials  map[string]uint32
@@ -38,7 +40,7 @@ type service struct {
 
 // follow settles a VM unless that was done while its message waited.
 func (s *service) follow(ctx context.Context, e bus.Entry) error {
-	if !s.due(e) {
+	if !s.due(e) && len(s.hinted(record.Mark{Ref: e.VM.GetRef(), UID: e.VM.GetUid()})) == 0 {
 		return nil
 	}
 	return s.settle(ctx, e)
@@ -47,38 +49,47 @@ func (s *service) follow(ctx context.Context, e bus.Entry) error {
 // settle makes the records of a VM what its state says they should be. It returns an error only where
 // trying again soon may help; what needs a person is logged, and tried again by the next sync.
 func (s *service) settle(ctx context.Context, e bus.Entry) error {
+	_, err := s.bring(ctx, e, nil)
+	if update.Passes(err) {
+		return err
+	}
+	return nil
+}
+
+// bring makes the records of a VM what its state says they should be, and returns what that is. former
+// are names that it may have had.
+func (s *service) bring(ctx context.Context, e bus.Entry, former []string) (record.Records, error) {
 	ref := e.VM.GetRef()
 	turn := s.turns.of(ref)
 	turn.Lock()
 	defer turn.Unlock()
+	records := record.Compute(e.VM, s.zones)
 	have, seen := s.recall(ref)
 	if seen && e.Seq < have.seq {
-		return nil
+		return records, nil
 	}
-	records := record.Compute(e.VM, s.zones)
 	if have.mark != records.Mark {
 		// A former VM of the same ref, whose end this process has missed.
 		if err := s.drop(ctx, have.mark, have.names); err != nil {
-			return err
+			return records, err
 		}
-		have.names = nil
+		have.names, have.cleared = nil, nil
 	}
-	next := known{seq: e.Seq, mark: records.Mark, digest: digestOf(records), problem: have.problem}
-	next.names = union(have.names, records.Names())
-	err := s.apply(ctx, records, next.names, !seen && isNew(e.VM))
+	next := known{seq: e.Seq, mark: records.Mark, digest: digestOf(records), cleared: have.cleared, problem: have.problem}
+	former = union(former, s.hinted(records.Mark))
+	next.names = union(union(have.names, records.Names()), former)
+	err := s.apply(ctx, records, next.names, !seen && len(former) == 0 && isNew(e.VM))
 	if ctx.Err() != nil {
-		return ctx.Err() // stopping: the error says nothing about the records
+		return records, ctx.Err() // stopping: the error says nothing about the records
 	}
 	if err == nil {
+		next.cleared = minus(union(next.cleared, next.names), owned(records))
 		next.names = owned(records)
 		next.settled = true
 	}
 	s.report(ref, &next, records.Notes, err)
 	s.remember(ref, next)
-	if update.Passes(err) {
-		return err
-	}
-	return nil
+	return records, err
 }
 
 // isNew tells that the VM is being made, so that most likely nothing of it stands yet.

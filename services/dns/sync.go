@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/services/dns/internal/record"
 )
 
 const (
@@ -61,8 +60,7 @@ func (s *service) readSerials(ctx context.Context) map[string]uint32 {
 func (s *service) candidates(ctx context.Context, compare bool, now time.Time) ([]string, error) {
 	var refs []string
 	err := s.bus.Each(ctx, func(e bus.Entry) error {
-		mayDrift := len(record.Compute(e.VM, s.zones).Names()) > 0 && (!record.Leaves(e.VM) || now.Sub(e.Time) < recent)
-		if s.due(e) || compare && mayDrift {
+		if s.due(e) || compare && s.mayDrift(e, now) {
 			refs = append(refs, e.VM.GetRef())
 		}
 		return nil

@@ -62,7 +62,9 @@ func (r Records) Names() []string {
 //	stays         given   yes  missing           configured           - note   yes
 //	stays         empty   yes, under a name      configured           -        yes
 //
-// What is wrong with one name or address never keeps the others from their records.
+// What is wrong with one name or address never keeps the others from their records. An address that
+// leaves the VM has its records until it is released. What the operation has taken from the VM, its
+// former name and the addresses that were released, is unwanted.
 func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
 	c := &computation{zones: zones, ttl: vm.GetPackage().GetDns().GetTtl(), sets: map[[2]string]*vmlinev1.RRset{}}
 	c.Mark = Mark{Ref: vm.GetRef(), UID: vm.GetUid()}
@@ -78,11 +80,11 @@ func Compute(vm *vmlinev1.VM, zones *zone.Set) Records {
 	return c.Records
 }
 
-// Leaves tells whether the VM is being removed or is gone.
+// Leaves tells whether the VM is being terminated or is gone. A machine that was removed to be built
+// anew keeps its records, as does one that is suspended.
 func Leaves(vm *vmlinev1.VM) bool {
 	switch vm.GetStatus() {
-	case vmlinev1.Status_STATUS_TERMINATE, vmlinev1.Status_STATUS_REMOVED,
-		vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED:
+	case vmlinev1.Status_STATUS_TERMINATE, vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED:
 		return true
 	}
 	return chain.Goal(vm.GetOperation()) == vmlinev1.Operation_KIND_TERMINATE
@@ -102,6 +104,7 @@ func (c *computation) note(format string, args ...any) {
 
 func (c *computation) run(vm *vmlinev1.VM) {
 	addresses := c.addresses(vm.GetAddresses())
+	c.former(vm, addresses)
 	if len(addresses) == 0 {
 		return
 	}
@@ -120,6 +123,25 @@ func (c *computation) run(vm *vmlinev1.VM) {
 	for _, a := range addresses {
 		c.reverse(a, target, ptr && target != "")
 	}
+}
+
+// former finds the names that the VM had before its operation and has no longer.
+func (c *computation) former(vm *vmlinev1.VM, addresses []netip.Addr) {
+	notes := c.Notes
+	op := vm.GetOperation()
+	before, now := c.host(op.GetBefore().GetPackage()), c.host(vm.GetPackage())
+	if before != now {
+		c.forward(before, nil, false)
+	}
+	if len(addresses) == 0 && len(op.GetResult().GetReleased()) > 0 {
+		c.forward(now, nil, false) // its last address was taken away
+	}
+	for _, a := range c.addresses(op.GetResult().GetReleased()) {
+		if !slices.Contains(addresses, a) {
+			c.reverse(a, "", false)
+		}
+	}
+	c.Notes = notes // what is wrong with them is no news
 }
 
 // addresses reads the VM's addresses, each once.

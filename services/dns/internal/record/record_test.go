@@ -62,6 +62,22 @@ func lines(r Records) (records, marks []string) {
 	return records, marks
 }
 
+func released(addresses ...string) *vmlinev1.Result {
+	r := &vmlinev1.Result{}
+	for _, a := range addresses {
+		r.Released = append(r.Released, &vmlinev1.Address{Address: a})
+	}
+	return r
+}
+
+// before gives the VM's operation another package that it found.
+func before(change func(*vmlinev1.Package)) func(*vmlinev1.VM) {
+	return func(v *vmlinev1.VM) {
+		v.Operation.Before = &vmlinev1.Before{Package: proto.CloneOf(v.GetPackage())}
+		change(v.Operation.Before.Package)
+	}
+}
+
 func TestCompute(t *testing.T) {
 	const forward4, forward6 = "web1.example.com. 60 A " + v4, "web1.example.com. 60 AAAA " + v6
 	const ptr4, ptr6 = rev4 + " 60 PTR web1.example.com.", rev6 + " 60 PTR web1.example.com."
@@ -97,7 +113,25 @@ func TestCompute(t *testing.T) {
 		{"TTL too long", all[:1], func(v *vmlinev1.VM) { v.Package.Dns.Ttl, v.Package.Dns.Ptr = 1<<31, false }, []string{"web1.example.com. 300 A " + v4, "web1.example.com. 300 AAAA " + v6}, nil, 1},
 		{"terminate operation", all, func(v *vmlinev1.VM) { v.Operation.Kind = vmlinev1.Operation_KIND_TERMINATE }, nil, owned, 0},
 		{"terminate", all, terminated(vmlinev1.Status_STATUS_TERMINATE), nil, owned, 0},
-		{"removed", all, terminated(vmlinev1.Status_STATUS_REMOVED), nil, owned, 0},
+		{"removed by a termination", all, func(v *vmlinev1.VM) {
+			v.Status, v.Operation.Kind = vmlinev1.Status_STATUS_REMOVED, vmlinev1.Operation_KIND_TERMINATE
+		}, nil, owned, 0},
+		{"retry of a termination", all, func(v *vmlinev1.VM) {
+			v.Operation.Kind, v.Operation.Goal = vmlinev1.Operation_KIND_RETRY, vmlinev1.Operation_KIND_TERMINATE
+		}, nil, owned, 0},
+		{"cancel of an order", all, func(v *vmlinev1.VM) {
+			v.Operation.Kind, v.Operation.Goal = vmlinev1.Operation_KIND_CANCEL, vmlinev1.Operation_KIND_TERMINATE
+		}, nil, owned, 0},
+		{"removed to be built anew", all, terminated(vmlinev1.Status_STATUS_REMOVED), []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"suspended", all, terminated(vmlinev1.Status_STATUS_SUSPENDED), []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"an address that leaves", all, func(v *vmlinev1.VM) { v.Addresses[1].Leaving = true }, []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"an address that was released", all, func(v *vmlinev1.VM) { v.Operation.Result, v.Addresses = released(v6), v.Addresses[:1] }, []string{forward4, ptr4}, []string{rev6}, 0},
+		{"an address that came back", all, func(v *vmlinev1.VM) { v.Operation.Result = released(v6) }, []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"the last addresses were released", all, func(v *vmlinev1.VM) { v.Operation.Result, v.Addresses = released(v4, v6), nil }, nil, owned, 0},
+		{"another name than before", all, before(func(p *vmlinev1.Package) { p.Name = "old" }), []string{forward4, forward6, ptr4, ptr6}, []string{"old.example.com."}, 0},
+		{"the same name as before", all, before(func(p *vmlinev1.Package) { p.Name = "WEB1" }), []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"a bad name before", all, before(func(p *vmlinev1.Package) { p.Name = "a_b" }), []string{forward4, forward6, ptr4, ptr6}, nil, 0},
+		{"no name before", all, before(func(p *vmlinev1.Package) { p.Dns = nil }), []string{forward4, forward6, ptr4, ptr6}, nil, 0},
 		{"VMID released", all, terminated(vmlinev1.Status_STATUS_VMID_RELEASED), nil, owned, 0},
 		{"terminated", all, terminated(vmlinev1.Status_STATUS_TERMINATED), nil, owned, 0},
 		{"terminated, no zones", nil, terminated(vmlinev1.Status_STATUS_TERMINATED), nil, nil, 0},
@@ -184,6 +218,9 @@ func TestComputeHoldsForAnything(t *testing.T) {
 		for _, a := range rapid.SliceOfN(address, 0, 5).Draw(t, "addresses") {
 			v.Addresses = append(v.Addresses, &vmlinev1.Address{Address: a})
 		}
+		v.Operation = &vmlinev1.Operation{Before: &vmlinev1.Before{Package: &vmlinev1.Package{
+			Name: text.Draw(t, "name before"), Dns: &vmlinev1.Dns{Domain: text.Draw(t, "domain before")},
+		}}, Result: released(rapid.SliceOfN(address, 0, 3).Draw(t, "released")...)}
 		got := Compute(v, set)
 		var owned []string
 		for _, s := range got.Wanted.GetRrsets() {

@@ -56,6 +56,28 @@ func (c *Client) state(ctx context.Context, z zone.Zone, mark record.Mark, name 
 	return state, nil
 }
 
+// Standing are the RRsets of whatever type that stand at a name, whoever made them.
+func (c *Client) Standing(ctx context.Context, name string) ([]*vmlinev1.RRset, error) {
+	z, ok := c.zones.Find(name)
+	if !ok {
+		return nil, nil
+	}
+	_, rrs, err := c.query(ctx, z, name, dns.TypeANY)
+	if err != nil {
+		return nil, err
+	}
+	var sets []*vmlinev1.RRset
+	for _, rr := range rrs {
+		rrtype := dns.TypeToString[rr.Header().Rrtype]
+		i := slices.IndexFunc(sets, func(s *vmlinev1.RRset) bool { return s.GetType() == rrtype })
+		if i < 0 {
+			i, sets = len(sets), append(sets, &vmlinev1.RRset{Name: name, Type: rrtype, Ttl: rr.Header().Ttl})
+		}
+		sets[i].Values = append(sets[i].Values, value(rr))
+	}
+	return sets, nil
+}
+
 // Serial is the serial of a zone's SOA. A zone whose serial has not moved has not changed.
 func (c *Client) Serial(ctx context.Context, z zone.Zone) (uint32, error) {
 	_, rrs, err := c.query(ctx, z, z.Name, dns.TypeSOA)
