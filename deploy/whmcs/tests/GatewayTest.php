@@ -117,6 +117,17 @@ final class GatewayTest extends WhmcsCase
         $this->assertSignature($second);
     }
 
+    public function testOneThatAsksTooMuchComesBackAsItIsTold(): void
+    {
+        $many = ['status' => 429, 'headers' => ['Retry-After' => '1'], 'body' => ['type' => 'x', 'title' => 'Too Many Requests']];
+        $this->answers('PUT', '', $many, ['status' => 202, 'body' => ['id' => 'op-1']]);
+        $this->assertSame('op-1', $this->call('PUT', 3.0)['id']);
+        [$first, $second] = $this->fake->requests();
+        $this->assertSame($first['headers']['idempotency-key'], $second['headers']['idempotency-key']);
+        $this->answers('PUT', '', ['headers' => ['Retry-After' => '30']] + $many);
+        $this->assertSame('Too Many Requests', vmline_ChangePackage($this->params()), 'nobody waits for half a minute');
+    }
+
     public function testTwoLostAnswersAreWithinTheBudget(): void
     {
         $this->answers('PUT', '', ['delay' => 3, 'status' => 202, 'body' => ['id' => 'late']]);
@@ -200,6 +211,8 @@ final class GatewayTest extends WhmcsCase
         $this->assertSame(['success' => true, 'error' => ''], vmline_TestConnection($this->params()));
         $this->fake->answer([]);
         $this->assertStringContainsString('older than the module', vmline_TestConnection($this->params())['error']);
+        $this->fake->answer(['GET /v1/version' => [['body' => ['version' => '1.0', 'scope' => 'read', 'time' => gmdate('c')]]]]);
+        $this->assertStringContainsString('may only look', vmline_TestConnection($this->params())['error']);
         $this->fake->answer(['GET /v1/version' => [['body' => ['hello' => 'world']]]]);
         $this->assertStringContainsString('not a vmline gateway', vmline_TestConnection($this->params())['error']);
     }

@@ -3,7 +3,7 @@
 namespace WHMCS\Module\Server\Vmline;
 
 /**
- * The "Test Connection" button: certificate, signature, version, clock.
+ * The "Test Connection" button: certificate, signature, version, clock, and what the key may do.
  */
 final class Connection
 {
@@ -28,6 +28,9 @@ final class Connection
         $skew = $theirs === false ? 0 : $now - $theirs;
         if (abs($skew) > self::MAX_SKEW) {
             return self::failed("The clocks of this server and the gateway differ by $skew seconds. Set them right, or orders will be refused.");
+        }
+        if (($version['scope'] ?? '') === 'read') {
+            return self::failed('This key may only look. Make one with the scope operate, or admin for every button of the admin area.');
         }
         Tables::ensure();
         return ['success' => true, 'error' => ''];

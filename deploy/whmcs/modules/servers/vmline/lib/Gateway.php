@@ -16,6 +16,8 @@ final class Gateway
     /** The share of the budget that the first attempt may use up. */
     private const FIRST_ATTEMPT = 0.6;
 
+    private const TOO_MANY = 429;
+
     /** A repetition with less time than this is not worth it. */
     private const MIN_SECONDS = 0.2;
 
@@ -144,11 +146,19 @@ final class Gateway
         return $decoded ?? [];
     }
 
+    /** A lost answer is asked for again, and one that says to come back soon is heeded, both within the time that there is. */
     private function attempts(string $method, string $target, string $json, string $key, float $seconds): Answer
     {
         $end = microtime(true) + $seconds;
         try {
-            return $this->attempt($method, $target, $json, $key, $seconds * self::FIRST_ATTEMPT);
+            $answer = $this->attempt($method, $target, $json, $key, $seconds * self::FIRST_ATTEMPT);
+            $wait = (int) $answer->header('retry-after');
+            $left = $end - microtime(true) - $wait;
+            if ($answer->status !== self::TOO_MANY || $wait <= 0 || $left < self::MIN_SECONDS) {
+                return $answer;
+            }
+            sleep($wait); // a cron that suspends hundreds asks more than a key may
+            return $this->attempt($method, $target, $json, $key, $left);
         } catch (TransportFailure $failure) {
             $left = $end - microtime(true);
             if (!$failure->mayHaveArrived || $left < self::MIN_SECONDS) {
