@@ -18,33 +18,12 @@ final class FakeGateway
         $this->dir = sys_get_temp_dir() . '/vmline-fake-' . bin2hex(random_bytes(6));
         mkdir($this->dir);
         $this->answer([]);
-        $port = self::freePort();
+        $port = Port::free();
         $this->url = "http://127.0.0.1:$port";
         $environment = ['VMLINE_FAKE' => $this->dir, 'PHP_CLI_SERVER_WORKERS' => '4', 'PATH' => (string) getenv('PATH')];
         $command = ['setsid', PHP_BINARY, '-S', "127.0.0.1:$port", __DIR__ . '/fake/router.php'];
         $this->process = proc_open($command, [1 => ['file', '/dev/null', 'w'], 2 => ['file', '/dev/null', 'w']], $pipes, null, $environment);
-        self::await($port);
-    }
-
-    public static function freePort(): int
-    {
-        $socket = stream_socket_server('tcp://127.0.0.1:0');
-        $port = (int) explode(':', (string) stream_socket_get_name($socket, false))[1];
-        fclose($socket);
-        return $port;
-    }
-
-    /** Returns once something listens there. */
-    public static function await(int $port): void
-    {
-        $end = microtime(true) + 10;
-        while (($socket = @fsockopen('127.0.0.1', $port)) === false) {
-            if (microtime(true) > $end) {
-                throw new \RuntimeException("nothing listens on port $port");
-            }
-            usleep(5000);
-        }
-        fclose($socket);
+        Port::await($port);
     }
 
     /** @param array<string,list<array<string,mixed>>> $answers */

@@ -3,18 +3,19 @@
 namespace Vmline\Tests;
 
 use PDO;
-use PHPUnit\Framework\TestCase;
+use WHMCS\Database\Capsule;
+use WHMCS\Module\Server\Vmline\Reference;
 use WHMCS\Module\Server\Vmline\Webhook;
 
 /**
- * Processes that do the same at once: crons, and the gateway's doorbell. They share a database file.
+ * Processes that bring the same events of the real gateway into one database at once: crons, and the doorbell.
  */
-final class RacingTest extends TestCase
+final class RacingTest extends RealCase
 {
-    private const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
-    private const SERVICES = 20;
+    private const SECRET_OF_DOORBELL = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+    private const FIRST = 3001;
+    private const LAST = 3020;
 
-    private FakeGateway $fake;
     private string $root;
 
     /** @var array<string,string> */
@@ -22,7 +23,20 @@ final class RacingTest extends TestCase
 
     protected function setUp(): void
     {
-        $this->fake = new FakeGateway();
+        parent::setUp();
+        foreach (range(self::FIRST, self::LAST) as $id) {
+            $this->service($id);
+            $this->assertSame('success', vmline_CreateAccount($this->params([], $id)));
+        }
+        foreach (range(self::FIRST, self::LAST) as $id) {
+            $this->ended('succeeded', $id);
+        }
+        $this->build();
+    }
+
+    /** Another WHMCS with the same services, which has heard of nothing yet. */
+    private function build(): void
+    {
         $this->root = sys_get_temp_dir() . '/vmline-race-' . bin2hex(random_bytes(6));
         mkdir("$this->root/modules/servers", 0700, true);
         mkdir("$this->root/stand-in");
@@ -34,44 +48,47 @@ final class RacingTest extends TestCase
         $this->environment = ['VMLINE_TEST_DB' => "$this->root/db.sqlite", 'VMLINE_TEST_MYSQL' => (string) getenv('VMLINE_TEST_MYSQL'),
             'PATH' => (string) getenv('PATH')];
         touch("$this->root/db.sqlite");
-        $this->php(sprintf('
+        $server = (array) Capsule::table('tblservers')->first();
+        $this->php(sprintf(
+            '
             use WHMCS\Database\Capsule;
             Capsule::schema()->dropAllTables();
             stand_in_tables();
-            Capsule::table("tblservers")->insert(["id" => 3, "hostname" => "127.0.0.1", "port" => %d, "type" => "vmline", "disabled" => 0,
-                "password" => encrypt("token")]);
+            Capsule::table("tblservers")->insert(%s);
             Capsule::table("tblemailtemplates")->insert(["id" => 9, "name" => "VPS Ready"]);
             Capsule::table("tblproducts")->insert(["id" => 5, "servertype" => "vmline", "welcomeemail" => 9]);
-            foreach (range(1, %d) as $id) {
+            foreach (range(%d, %d) as $id) {
                 Capsule::table("tblhosting")->insert(["id" => $id, "packageid" => 5, "server" => 3, "userid" => 7]);
             }
-            \WHMCS\Module\Server\Vmline\Meta::set("install_id", "w1");
-            \WHMCS\Module\Server\Vmline\Meta::set("webhook:3", encrypt("%s"));
-        ', parse_url($this->fake->url, PHP_URL_PORT), self::SERVICES, self::SECRET));
-        $events = [];
-        foreach (range(1, self::SERVICES) as $id) {
-            $events[$id] = States::ready("w1-$id");
-        }
-        $this->fake->answer(['GET /v1/events' => [['delay' => 0.2] + States::page($events, self::SERVICES)]]);
+            \WHMCS\Module\Server\Vmline\Meta::set("install_id", %s);
+            \WHMCS\Module\Server\Vmline\Meta::set("webhook:3", encrypt(%s));
+            ',
+            var_export($server, true),
+            self::FIRST,
+            self::LAST,
+            var_export(Reference::install(), true),
+            var_export(self::SECRET_OF_DOORBELL, true)
+        ));
     }
 
     protected function tearDown(): void
     {
-        $this->fake->close();
-        exec('rm -r ' . escapeshellarg($this->root));
+        if (isset($this->root)) {
+            exec('rm -r ' . escapeshellarg($this->root));
+        }
     }
 
     public function testTwoCronsAndADoorbell(): void
     {
-        $port = FakeGateway::freePort();
+        $port = Port::free();
         $web = $this->start([PHP_BINARY, '-S', "127.0.0.1:$port", '-t', $this->root]);
-        FakeGateway::await($port);
+        Port::await($port);
         try {
             $crons = [];
             for ($i = 0; $i < 3; $i++) {
                 $crons[] = $this->start($this->cron());
             }
-            $this->assertSame(204, $this->ring($port, self::SECRET));
+            $this->assertSame(204, $this->ring($port, self::SECRET_OF_DOORBELL));
             foreach ($crons as $cron) {
                 $this->assertSame(0, proc_close($cron));
             }
@@ -87,33 +104,43 @@ final class RacingTest extends TestCase
     /** A run that dies in the middle is taken over where it stopped. */
     public function testACronThatIsKilled(): void
     {
-        for ($i = 0; $i < 4; $i++) {
+        for ($kills = 0; $kills < 10; $kills++) {
+            $from = $this->cursor();
             $cron = $this->start($this->cron());
-            usleep(200000 + 20000 * $i);
+            while ($this->cursor() <= $from && proc_get_status($cron)['running']) {
+                usleep(1000);
+            }
             proc_terminate($cron, 9);
             proc_close($cron);
             $this->query('UPDATE mod_vmline_feeds SET held_until = 0'); // a minute later
         }
+        $this->assertGreaterThan(0, $this->cursor());
         $this->php('\WHMCS\Module\Server\Vmline\Hooks::afterCronJob();');
-        $this->assertSame(self::SERVICES, (int) $this->query('SELECT count(*) FROM tblhosting WHERE dedicatedip = "203.0.113.7"')[0][0]);
-        $this->assertSame(self::SERVICES, (int) $this->query('SELECT count(*) FROM tblhosting WHERE notes LIKE "%ready:%"')[0][0]);
-        $mails = $this->query('SELECT arguments, count(*) AS n FROM stand_in_calls WHERE function = "SendEmail" GROUP BY arguments HAVING n > 1');
+        $services = self::LAST - self::FIRST + 1;
+        $this->assertSame($services, (int) $this->query("SELECT count(DISTINCT dedicatedip) FROM tblhosting WHERE dedicatedip <> ''")[0][0]);
+        $this->assertSame($services, (int) $this->query("SELECT count(*) FROM tblhosting WHERE notes LIKE '%ready:%'")[0][0]);
+        $mails = $this->query('SELECT arguments, count(*) AS n FROM stand_in_calls WHERE function = \'SendEmail\' GROUP BY arguments HAVING n > 1');
         $this->assertSame([], $mails, 'a mail went out twice');
     }
 
     private function assertEachMailOnce(): void
     {
-        $mails = $this->query('SELECT arguments FROM stand_in_calls WHERE function = "SendEmail"');
-        $this->assertCount(self::SERVICES, $mails);
-        $this->assertCount(self::SERVICES, array_unique(array_column($mails, 'arguments')));
-        $this->assertSame([], $this->query('SELECT * FROM stand_in_calls WHERE function = "logActivity"'));
-        $twice = $this->query('SELECT id FROM tblhosting WHERE length(notes) - length(replace(notes, "ready:", "")) <> 6');
+        $mails = $this->query('SELECT arguments FROM stand_in_calls WHERE function = \'SendEmail\'');
+        $this->assertCount(self::LAST - self::FIRST + 1, $mails);
+        $this->assertCount(self::LAST - self::FIRST + 1, array_unique(array_column($mails, 'arguments')));
+        $this->assertSame([], $this->query('SELECT * FROM stand_in_calls WHERE function = \'logActivity\''));
+        $twice = $this->query('SELECT id FROM tblhosting WHERE length(notes) - length(replace(notes, \'ready:\', \'\')) <> 6');
         $this->assertSame([], $twice, 'the notes have it once');
+    }
+
+    private function cursor(): int
+    {
+        return (int) ($this->query('SELECT max(`cursor`) FROM mod_vmline_feeds')[0][0] ?? 0);
     }
 
     private function ring(int $port, string $secret): int
     {
-        $body = '{"type":"service.changed","timestamp":"2026-11-24T10:00:00Z","data":{"ref":"w1-1"}}';
+        $body = '{"type":"service.changed","timestamp":"2026-11-24T10:00:00Z","data":{"ref":"w1-3001"}}';
         $now = time();
         $handle = curl_init("http://127.0.0.1:$port/modules/servers/vmline/callback.php");
         curl_setopt_array($handle, [CURLOPT_POSTFIELDS => $body, CURLOPT_RETURNTRANSFER => true, CURLOPT_TIMEOUT => 30, CURLOPT_HTTPHEADER => [

@@ -3,33 +3,26 @@ package whmcs
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
-	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/pvesim"
 	"github.com/vmline/vmline/pkg/secrets"
 	"github.com/vmline/vmline/services/gateway"
 	"github.com/vmline/vmline/services/internal/rig"
 )
-
-// pending has the tests in PHP's group pending-gateway run as well: those of signatures, actions, the
-// feed, versions, clusters and webhooks.
-const pending = false
 
 // patience is how long PHPUnit may take.
 const patience = 5 * time.Minute
@@ -40,16 +33,13 @@ func TestModule(t *testing.T) {
 	sim.Durations = pvesim.Durations{Clone: 50 * time.Millisecond, Start: 20 * time.Millisecond}
 	r := rig.New(t, rig.Options{Sim: &sim})
 	r.StartAll()
-	environment := append(os.Environ(), serve(t, r)...)
-	args := []string{"--configuration", "phpunit.xml", "--fail-on-skipped"}
-	if !pending {
-		args = append(args, "--exclude-group", "pending-gateway")
-	}
+	proxmox := httptest.NewServer(r.Sim)
+	t.Cleanup(proxmox.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "phpunit", args...)
+	cmd := exec.CommandContext(ctx, "phpunit", "--configuration", "phpunit.xml", "--fail-on-skipped")
 	cmd.Dir = filepath.Join("..", "..", "..", "deploy", "whmcs", "tests")
-	cmd.Env = environment
+	cmd.Env = slices.Concat(os.Environ(), serve(t, r), []string{"VMLINE_PROXMOX=" + proxmox.URL, "VMLINE_PROXMOX_TOKEN=" + rig.TokenID + "=" + rig.TokenSecret})
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("phpunit: %v\n%s", err, out)
@@ -76,48 +66,50 @@ func needPHP(t *testing.T) {
 // know of it.
 func serve(t *testing.T, r *rig.Rig) []string {
 	t.Helper()
-	certificate, fingerprint := selfSigned(t)
+	certificate, err := secrets.LoadOrCreateCertificate(t.TempDir(), []string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := secrets.NewToken()
+	c := gateway.Config{
+		Bus: r.Bus, Redis: r.Redis, Listener: listener, Token: secrets.NewToken(), Sealer: r.Opener.Sealer(), DigestKey: bytes.Repeat([]byte("k"), 32),
+		TLS:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		Fingerprint: secrets.Fingerprint(certificate), Limit: gateway.Limit{Requests: 100_000, Window: time.Minute},
+		Logger: slog.New(slog.DiscardHandler),
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- gateway.Run(ctx, gateway.Config{
-			Bus: r.Bus, Listener: listener, Token: token, Sealer: r.Opener.Sealer(), DigestKey: bytes.Repeat([]byte("k"), 32),
-			TLS:    &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-			Logger: slog.New(slog.DiscardHandler),
-		})
-	}()
+	go func() { ended <- gateway.Run(ctx, c) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the gateway ended with: %v", err)
 		}
 	})
-	return []string{
-		"VMLINE_URL=https://" + listener.Addr().String(), "VMLINE_TOKEN=" + token, "VMLINE_FINGERPRINT=" + fingerprint,
-		"VMLINE_CLUSTER=" + rig.Cluster,
-	}
+	url := "https://" + listener.Addr().String()
+	environment := []string{"VMLINE_URL=" + url, "VMLINE_TOKEN=" + c.Token, "VMLINE_FINGERPRINT=" + c.Fingerprint, "VMLINE_CLUSTER=" + rig.Cluster}
+	return append(environment, keys(t, &api.Client{BaseURL: url, Token: c.Token, HTTP: trusting(certificate)})...)
 }
 
-// selfSigned makes a certificate as the gateway makes its own, and its fingerprint.
-func selfSigned(t *testing.T) (tls.Certificate, string) {
+// keys makes a key of each scope, as an admin does for WHMCS.
+func keys(t *testing.T, client *api.Client) (environment []string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	for _, scope := range api.Scopes {
+		key, err := client.CreateKey(t.Context(), api.NewKey{ID: "whmcs-" + string(scope), Kind: api.KeySigning, Scope: scope})
+		if err != nil {
+			t.Fatal(err)
+		}
+		environment = append(environment, "VMLINE_SECRET_"+strings.ToUpper(string(scope))+"="+key.Secret)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "vmline"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fmt.Sprintf("SHA256:%s", hex.EncodeToString(sum[:]))
+	return environment
+}
+
+// trusting is a client that takes the gateway's own certificate as its authority.
+func trusting(certificate tls.Certificate) *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(certificate.Leaf)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 }

@@ -1,0 +1,95 @@
+<?php
+
+namespace Vmline\Tests;
+
+use WHMCS\Module\Server\Vmline\Gateway;
+use WHMCS\Module\Server\Vmline\Record;
+use WHMCS\Module\Server\Vmline\Server;
+
+/**
+ * A WHMCS in front of the real gateway with every service behind it. services/internal/whmcs starts them and tells
+ * where they are.
+ */
+abstract class RealCase extends WhmcsCase
+{
+    /** Seconds that an operation may take, also on a machine that is busy. */
+    private const PATIENCE = 60;
+
+    /** Seconds that the gateway waits for the end of an operation. */
+    private const WAIT = 20;
+
+    protected function setUp(): void
+    {
+        if (getenv('VMLINE_URL') === false) {
+            $this->markTestSkipped('no gateway: run go test ./services/internal/whmcs');
+        }
+        parent::setUp();
+        $this->key('admin');
+    }
+
+    /** Uses the signing key with this scope. */
+    protected function key(string $scope): void
+    {
+        $this->server(getenv('VMLINE_URL'), "whmcs-$scope", getenv('VMLINE_SECRET_' . strtoupper($scope)), getenv('VMLINE_FINGERPRINT'));
+    }
+
+    protected function gateway(): Gateway
+    {
+        return Gateway::at(Server::fromId(self::SERVER));
+    }
+
+    /**
+     * What the gateway shows of the service.
+     *
+     * @return array<string,mixed>
+     */
+    protected function machine(int $serviceId = self::SERVICE): array
+    {
+        return $this->gateway()->service($this->ref($serviceId));
+    }
+
+    /**
+     * Calls a function of the module that must be accepted, and returns the service once the operation has ended and
+     * the feed has told so.
+     *
+     * @param array<string,mixed> $more params
+     * @return array<string,mixed>
+     */
+    protected function done(string $function, array $more = [], string $status = 'succeeded', int $serviceId = self::SERVICE): array
+    {
+        $this->assertSame('success', ('vmline_' . $function)($this->params($more, $serviceId)), $function);
+        $this->ended($status, $serviceId, $function);
+        return $this->machine($serviceId);
+    }
+
+    /** Waits until the operation that WHMCS asked for last has ended so, and the feed has told it. */
+    protected function ended(string $status = 'succeeded', int $serviceId = self::SERVICE, string $what = ''): void
+    {
+        $id = Record::find($serviceId)->ordered;
+        $end = time() + self::PATIENCE;
+        do {
+            $operation = $this->gateway()->get('/v1/operations/' . rawurlencode($id), ['wait' => self::WAIT], self::WAIT + 10.0);
+            $over = in_array($operation['status'], ['succeeded', 'parked', 'refused', 'interrupted'], true);
+        } while (!$over && time() < $end);
+        $this->assertSame($status, $operation['status'], $what . json_encode($operation));
+        $this->feed()->pull();
+    }
+
+    /** A call of Proxmox's API, as somebody else makes it: the simulator in Proxmox's place. */
+    protected function proxmox(string $method, string $path, array $values = []): mixed
+    {
+        $handle = curl_init(getenv('VMLINE_PROXMOX') . '/api2/json' . $path);
+        curl_setopt_array($handle, [CURLOPT_CUSTOMREQUEST => $method, CURLOPT_RETURNTRANSFER => true, CURLOPT_POSTFIELDS => http_build_query($values),
+            CURLOPT_HTTPHEADER => ['Authorization: PVEAPIToken=' . getenv('VMLINE_PROXMOX_TOKEN')]]);
+        $answer = (string) curl_exec($handle);
+        $this->assertSame(200, curl_getinfo($handle, CURLINFO_RESPONSE_CODE), "$method $path: $answer");
+        return json_decode($answer, true)['data'];
+    }
+
+    /** The configuration of the service's machine on Proxmox. */
+    protected function hardware(int $serviceId = self::SERVICE): array
+    {
+        $machine = $this->machine($serviceId);
+        return $this->proxmox('GET', "/nodes/$machine[node]/qemu/$machine[vmid]/config");
+    }
+}
