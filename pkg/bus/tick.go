@@ -34,6 +34,8 @@ const (
 	TickIPAMReconcile = "ipam.reconcile"
 	// TickVMIDReconcile makes provisioner look for VMIDs that nobody holds any more.
 	TickVMIDReconcile = "provisioner.reconcile"
+	// TickDrift makes provisioner compare machines that are ready with their packages.
+	TickDrift = "provisioner.drift"
 )
 
 // RecurringTicks are all recurring ticks; Apply makes their schedules.
@@ -43,6 +45,7 @@ var RecurringTicks = []RecurringTick{
 	{Tick: TickDNSSync, Every: 30 * time.Second, Purpose: "compare every VM's records with the servers"},
 	{Tick: TickIPAMReconcile, Every: 5 * time.Minute, Purpose: "compare the index of addresses with the truth"},
 	{Tick: TickVMIDReconcile, Every: 5 * time.Minute, Purpose: "release VMIDs that no VM holds"},
+	{Tick: TickDrift, Every: 5 * time.Minute, Purpose: "compare hardware and firewall of machines with their packages"},
 }
 
 // retryTick is the tick that makes owner look at one VM again.

@@ -106,18 +106,31 @@ func (p *provisioner) reserveKnown(ctx context.Context, t *bus.Trigger, vmid int
 	key := vmidKey(t.VM.GetCluster(), vmid)
 	err := p.vmids.bucket.Create(ctx, key, reservation(t.VM, p.Bus.Now()))
 	if errors.Is(err, bus.ErrTaken) {
-		if p.vmids.isOurs(ctx, key, t.VM.GetUid()) {
-			return nil
+		if err := p.vmids.unheld(ctx, t.VM, vmid); err != nil || p.vmids.isOurs(ctx, key, t.VM.GetUid()) {
+			return err
 		}
-		return &bus.Refused{
-			Cause: fmt.Sprintf("the VMID %d is reserved for another VM", vmid),
-			Next:  "Terminate that VM first, or choose another machine.",
-		}
+		return fmt.Errorf("the VMID %d was reserved and is free again, it is tried again", vmid)
 	}
 	if err != nil {
 		return err
 	}
 	return p.keep(ctx, t, vmid)
+}
+
+// unheld refuses a VMID that another VM holds.
+func (v *vmids) unheld(ctx context.Context, vm *vmlinev1.VM, vmid int) error {
+	held := &vmlinev1.VMIDReservation{}
+	_, err := v.bucket.Get(ctx, vmidKey(vm.GetCluster(), vmid), held)
+	switch {
+	case errors.Is(err, bus.ErrNotFound), err == nil && held.GetUid() == vm.GetUid():
+		return nil
+	case err != nil:
+		return err
+	}
+	return &bus.Refused{
+		Cause: fmt.Sprintf("the VMID %d is reserved for the VM %s", vmid, held.GetRef()),
+		Next:  "Terminate that VM first, or choose another machine.",
+	}
 }
 
 // markChange writes mark and tag and keeps what stands there.

@@ -95,7 +95,10 @@ func (f firewalled) apply(ctx context.Context, vm *vmlinev1.VM, before *vmlinev1
 	if err != nil {
 		return err
 	}
-	todo := plan.MakeFirewall(have, vm, before)
+	return f.write(ctx, have.Rules, plan.MakeFirewall(have, vm, before), plan.Rules(fw))
+}
+
+func (f firewalled) write(ctx context.Context, have []pve.FirewallRule, todo plan.FirewallPlan, wanted []pve.FirewallRule) error {
 	if err := f.addresses(ctx, todo); err != nil {
 		return err
 	}
@@ -104,7 +107,7 @@ func (f firewalled) apply(ctx context.Context, vm *vmlinev1.VM, before *vmlinev1
 			return err
 		}
 	}
-	return f.rules(ctx, have.Rules, todo.Rules, plan.Rules(fw))
+	return f.rules(ctx, have, todo.Rules, wanted)
 }
 
 // change makes one change, if the work was not overtaken. What is there already is a success.

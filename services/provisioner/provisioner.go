@@ -48,6 +48,7 @@ type provisioner struct {
 	inventories map[string]*inventory
 	leases      map[string]*lease.Queue
 	inFlight    *inFlight
+	rounds      rounds
 }
 
 // Run does the provisioner's steps until ctx ends.
@@ -74,9 +75,15 @@ func Run(ctx context.Context, cfg Config) error {
 	g.Go(func() error {
 		return cfg.Bus.Ticks(ctx, chain.Provisioner, map[string]func(context.Context) error{
 			bus.TickVMIDReconcile: p.reconcile,
+			bus.TickDrift:         p.drift,
 		}, worker.Retry)
 	})
+	g.Go(func() error { return cfg.Bus.Answers(ctx, chain.Provisioner, p.questions()) })
 	return g.Wait()
+}
+
+func (p *provisioner) questions() map[string]bus.Answer {
+	return map[string]bus.Answer{bus.QuestionPlan: bus.AnswerWith(p.dryRun)}
 }
 
 func (p *provisioner) steps() map[vmlinev1.Status]bus.StepFunc {
