@@ -162,7 +162,7 @@ func TestClientErrors(t *testing.T) {
 		text       string
 	}{
 		{"a problem", `{"type":"urn:x","title":"Conflict","detail":"d","next":"n","errors":[{"location":"l","message":"m"}]}`,
-			Problem{Type: "urn:x", Title: "Conflict", Status: 409, Detail: "d", Next: "n", Errors: []FieldError{{"l", "m"}}}, "Conflict: d: n\n  l: m"},
+			Problem{Type: "urn:x", Title: "Conflict", Status: 409, Detail: "d", Next: "n", Errors: []FieldError{{"l", "m"}}}, "d\n  l: m\n  n"},
 		{"a proxy's page", "<html>", Problem{Type: "about:blank", Title: "409 Conflict", Status: 409}, "409 Conflict"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -37,17 +37,18 @@ type FieldError struct {
 	Message  string `json:"message"`
 }
 
-// Error is the problem in a few words, each wrong value in a line of its own.
+// Error says what happened, each wrong value, and what the caller can do, each in a line of its own.
 func (p *Problem) Error() string {
 	var b strings.Builder
-	b.WriteString(p.Title)
-	for _, s := range []string{p.Detail, p.Next} {
-		if s != "" {
-			b.WriteString(": " + s)
-		}
+	b.WriteString(p.Detail)
+	if p.Detail == "" {
+		b.WriteString(p.Title)
 	}
 	for _, e := range p.Errors {
 		b.WriteString("\n  " + e.Location + ": " + e.Message)
+	}
+	if p.Next != "" {
+		b.WriteString("\n  " + p.Next)
 	}
 	return b.String()
 }

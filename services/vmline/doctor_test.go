@@ -44,7 +44,7 @@ func TestDoctor(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"--cluster good", exit.Done, []string{"cluster good\n", "ok       certificate  https://127.0.0.1:", "vmline@pve!prov has all 18 privileges", "warning  firewall"}},
+		{"--cluster good", exit.Done, []string{"cluster good\n", "ok       certificate  https://127.0.0.1:", "vmline@pve!prov has all 19 privileges", "warning  firewall"}},
 		{"--cluster strange", exit.Failed, []string{"problem  api", "which is not pinned", "pvenode cert info"}},
 		{"", exit.Failed, []string{"cluster good\n", "cluster strange\n"}},
 		{"--cluster none", exit.Usage, []string{`the configuration has no cluster "none"`}},

@@ -150,7 +150,7 @@ func TestClientCommands(t *testing.T) {
 		{"vm list -o json", exit.Done, []string{`"ref": "w1-1"`}},
 		{"vm get w1-1", exit.Done, []string{"vmid       101", "problem    The pool is empty.", "next       Add addresses.", "set_ip", "succeeded  1s"}},
 		{"vm get w1-1 -o json", exit.Done, []string{`"vmid": 101`}},
-		{"vm get w1-2", exit.NotFound, []string{"Not found: There is no VM /v1/services/w1-2"}},
+		{"vm get w1-2", exit.NotFound, []string{"There is no VM /v1/services/w1-2"}},
 		{"vm watch w1-1", exit.Failed, []string{"creation", "set_ip", "create of w1-1: parked: The pool is empty.\n  Nothing was done.\n  Add addresses."}},
 		{"vm watch w1-1 -o json", exit.Failed, []string{`{"name":"creation","status":"succeeded"`}},
 		{"vm watch w1-2", exit.NotFound, nil},

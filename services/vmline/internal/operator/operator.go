@@ -15,7 +15,7 @@ import (
 
 // Commands returns all of them, to stand below the program's root.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{newVM(), newTail(), newCommands()}
+	return []*cobra.Command{newVM(), newTail(), newCommands(), newKey()}
 }
 
 // group is a command that does nothing itself: it has others below it, which share the way to the gateway.
@@ -38,18 +38,28 @@ type question[T any] struct {
 	use, short, long string
 	args             cobra.PositionalArgs
 	flags            func(*pflag.FlagSet)
-	ask              func(ctx context.Context, client *api.Client, args []string) (T, error)
-	table            func(io.Writer, T)
+	// destroys says what cannot be taken back, so that a person is asked first; nil asks nobody.
+	destroys func(args []string) string
+	ask      func(ctx context.Context, client *api.Client, args []string) (T, error)
+	table    func(io.Writer, T)
 }
 
 func (q question[T]) command(r *remote) *cobra.Command {
-	var format output.Format
+	var (
+		format output.Format
+		yes    bool
+	)
 	c := &cobra.Command{
 		Use: q.use, Short: q.short, Long: q.long, Args: q.args,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := r.client()
 			if err != nil {
 				return err
+			}
+			if q.destroys != nil && !yes {
+				if err := personAt(c.InOrStdin(), c.ErrOrStderr()).confirm(q.destroys(args)); err != nil {
+					return err
+				}
 			}
 			answer, err := q.ask(c.Context(), client, args)
 			if err != nil {
@@ -62,5 +72,12 @@ func (q question[T]) command(r *remote) *cobra.Command {
 	if q.flags != nil {
 		q.flags(c.Flags())
 	}
+	if q.destroys != nil {
+		addYes(c, &yes)
+	}
 	return c
+}
+
+func addYes(c *cobra.Command, yes *bool) {
+	c.Flags().BoolVarP(yes, "yes", "y", false, "do not ask")
 }

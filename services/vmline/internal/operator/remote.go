@@ -32,7 +32,7 @@ func (r *remote) addFlags(c *cobra.Command) {
 	f := c.PersistentFlags()
 	f.StringVar(&r.url, "url", url, "URL of the gateway; default $"+envURL)
 	f.StringVar(&r.tokenFile, "token-file", os.Getenv(envTokenFile), "file with the API's token; default $"+envTokenFile)
-	f.StringVar(&r.caFile, "ca-file", os.Getenv(envCAFile), "certificates that verify the gateway's, in PEM form; default $"+envCAFile)
+	f.StringVar(&r.caFile, "ca-file", os.Getenv(envCAFile), "certificates that verify the gateway's, in PEM form; default $"+envCAFile+", else the system's and tls.crt beside the token")
 	f.StringVar(&r.fingerprint, "tls-fingerprint", os.Getenv(envFingerprint), "SHA-256 of the gateway's certificate, instead of --ca-file; default $"+envFingerprint)
 }
 

@@ -9,13 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
+// besideToken is the certificate that a gateway makes for itself, where it keeps its token.
+const besideToken = "tls.crt"
+
 // trust says which certificate the gateway may show: one with the fingerprint, else one that the file's
-// certificates vouch for, else one that the system's do.
+// certificates vouch for, else one that the system's do or that stands beside the token.
 func (r *remote) trust() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	switch {
@@ -28,16 +32,31 @@ func (r *remote) trust() (*tls.Config, error) {
 		cfg.InsecureSkipVerify = true
 		cfg.VerifyConnection = func(s tls.ConnectionState) error { return checkPin(pin, s) }
 	case r.caFile != "":
-		pem, err := os.ReadFile(r.caFile)
-		if err != nil {
-			return nil, err
-		}
 		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM form", r.caFile)
+		return cfg, addCertificates(cfg.RootCAs, r.caFile)
+	default:
+		own := filepath.Join(filepath.Dir(r.tokenFile), besideToken)
+		if _, err := os.Stat(own); err != nil {
+			break
 		}
+		var err error
+		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
+			cfg.RootCAs = x509.NewCertPool()
+		}
+		return cfg, addCertificates(cfg.RootCAs, own)
 	}
 	return cfg, nil
+}
+
+func addCertificates(pool *x509.CertPool, file string) error {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return nil
 }
 
 func checkPin(pin []byte, s tls.ConnectionState) error {

@@ -42,12 +42,15 @@ func TestTrust(t *testing.T) {
 		name        string
 		fingerprint string
 		caFile      string
+		beside      string
 		code        int
 		want        string
 	}{
 		{name: "its certificate", caFile: own},
 		{name: "its fingerprint", fingerprint: pin},
 		{name: "as openssl prints it", fingerprint: strings.ToUpper(colons(pin))},
+		{name: "its certificate beside the token", beside: own},
+		{name: "nonsense beside the token", beside: none, code: exit.Failed, want: "holds no certificate"},
 		{name: "nothing said", code: exit.Failed, want: "certificate"},
 		{name: "another fingerprint", fingerprint: strings.Repeat("00", 32), caFile: own, code: exit.Failed, want: "has the fingerprint " + pin},
 		{name: "half a fingerprint", fingerprint: pin[:32], code: exit.Usage, want: "want 64 hexadecimal digits"},
@@ -56,7 +59,12 @@ func TestTrust(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked = 0
-			r := remote{url: server.URL, tokenFile: file("token", "hunter2\n"), fingerprint: tt.fingerprint, caFile: tt.caFile}
+			token := filepath.Join(t.TempDir(), "token")
+			copyFile(t, file("token", "hunter2\n"), token)
+			if tt.beside != "" {
+				copyFile(t, tt.beside, filepath.Join(filepath.Dir(token), "tls.crt"))
+			}
+			r := remote{url: server.URL, tokenFile: token, fingerprint: tt.fingerprint, caFile: tt.caFile}
 			client, err := r.client()
 			if err == nil {
 				_, err = client.ListServices(t.Context(), 0, "")
@@ -69,6 +77,17 @@ func TestTrust(t *testing.T) {
 				t.Errorf("the gateway was asked %d times", asked)
 			}
 		})
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
