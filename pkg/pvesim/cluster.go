@@ -45,7 +45,8 @@ type Cluster struct {
 
 type node struct {
 	Node
-	online bool
+	online      bool
+	maintenance bool
 }
 
 // New makes a cluster. It panics when cfg contradicts itself, for example with a template on a

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -131,6 +132,7 @@ func (q *call) haStatus() (any, error) {
 		object{"id": "quorum", "type": "quorum", "node": master, "status": map[bool]string{true: "OK", false: "No quorum!"}[q.c.quorate()], "quorate": flag(q.c.quorate())},
 		object{"id": "master", "type": "master", "node": master, "status": master + " (active)"},
 	}
+	out = append(out, q.lrmStates()...)
 	for _, sid := range sortedKeys(q.c.ha) {
 		r := q.c.ha[sid]
 		if v := q.c.vms[r.vmid]; v != nil {
@@ -142,6 +144,29 @@ func (q *call) haStatus() (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// lrmStates are the states of the nodes' local resource managers, which exist once high availability was
+// used.
+func (q *call) lrmStates() (out []any) {
+	used := len(q.c.ha) > 0
+	for _, n := range q.c.nodes {
+		used = used || n.maintenance
+	}
+	for _, n := range q.c.nodes {
+		if !used {
+			return nil
+		}
+		state := "idle"
+		if n.maintenance {
+			state = "maintenance mode"
+		}
+		out = append(out, object{
+			"id": "lrm:" + n.Name, "type": "lrm", "node": n.Name,
+			"status": fmt.Sprintf("%s (%s, %s)", n.Name, state, q.c.cfg.Now().Format(time.ANSIC)),
+		})
+	}
+	return out
 }
 
 // obey lets the resource manager bring a VM into the state that is asked for. It works by itself: the

@@ -244,6 +244,18 @@ func (c *Cluster) SetNodeOnline(name string, online bool) bool {
 	return n != nil
 }
 
+// SetMaintenance does what `ha-manager crm-command node-maintenance` does, but moves no machine: the node
+// only says so. It reports whether the node exists.
+func (c *Cluster) SetMaintenance(name string, on bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.node(name)
+	if n != nil {
+		n.maintenance = on
+	}
+	return n != nil
+}
+
 // SetDown takes the whole API down: connections are dropped without an answer.
 func (c *Cluster) SetDown(down bool) {
 	c.mu.Lock()

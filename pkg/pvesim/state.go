@@ -3,6 +3,7 @@ package pvesim
 import (
 	"maps"
 	"sort"
+	"time"
 )
 
 // VMState is a VM as it is now, for assertions.
@@ -126,6 +127,7 @@ type TaskState struct {
 	Running                    bool
 	ExitStatus                 string
 	Log                        []string
+	Started, Ended             time.Time
 }
 
 // Tasks are all tasks, oldest first.
@@ -134,7 +136,7 @@ func (c *Cluster) Tasks() []TaskState {
 	defer c.mu.Unlock()
 	out := []TaskState{}
 	for _, t := range c.taskOrder {
-		out = append(out, TaskState{t.upid, t.node, t.typ, t.id, identity{t.user, t.token}.String(), t.running, t.exit, append([]string(nil), t.lines...)})
+		out = append(out, TaskState{t.upid, t.node, t.typ, t.id, identity{t.user, t.token}.String(), t.running, t.exit, append([]string(nil), t.lines...), t.started, t.ended})
 	}
 	return out
 }

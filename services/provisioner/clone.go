@@ -39,7 +39,8 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 		if !errors.Is(err, machine.ErrAbsent) {
 			return p.met(ctx, c, t, found, err)
 		}
-	} else if err := p.overtaken(ctx, t.VM); err != nil {
+	}
+	if err := p.overtaken(ctx, t.VM); err != nil {
 		p.Logger.Info("the VM gets another place", "ref", t.VM.GetRef(), "error", err)
 		return bus.Recorded, p.place(ctx, t, 0)
 	}

@@ -18,6 +18,8 @@ const (
 	fleetAge = 2 * time.Second
 	// promiseTime is longer than a place that was chosen takes to stand in the VM's state.
 	promiseTime = 30 * time.Second
+	// listedAfter is longer than Proxmox, and then the inventory, take to list a new machine.
+	listedAfter = 15 * time.Second
 )
 
 // inFlight knows what our VMs take of the nodes, also those that Proxmox does not count yet.
@@ -68,7 +70,7 @@ func (f *inFlight) place(ctx context.Context, vm *vmlinev1.VM, inv placement.Inv
 	inv = without(inv, int(vm.GetVmid()))
 	choice, err := placement.Choose(inv, f.others(ours, vm, inv), vm.GetPackage())
 	if err == nil {
-		m := machineOf(vm)
+		m := machineOf(vm, f.bus.Now())
 		m.Node, m.OnItsWay = choice.Node, true
 		m.Storage, m.Disk = inv.Writes(choice, vm.GetPackage())
 		f.promises[vm.GetUid()] = promise{member{vm.GetCluster(), nil, m}, f.bus.Now()}
@@ -97,7 +99,7 @@ func (f *inFlight) read(ctx context.Context, fresh bool) (fleet, error) {
 		all := fleet{begun: f.bus.Now(), machines: map[string]member{}}
 		err := f.bus.Each(ctx, func(e bus.Entry) error {
 			if placed(e.VM) {
-				all.machines[e.VM.GetUid()] = member{e.VM.GetCluster(), e.VM, machineOf(e.VM)}
+				all.machines[e.VM.GetUid()] = member{e.VM.GetCluster(), e.VM, machineOf(e.VM, all.begun)}
 			} else {
 				delete(all.machines, e.VM.GetUid()) // a VM may come twice, newest last
 			}
@@ -147,16 +149,18 @@ func placed(vm *vmlinev1.VM) bool {
 	return vm.GetVmid() != 0 && home(vm) != "" && !gone
 }
 
-// machineOf is what a VM's state says of its machine. It is on its way while it is being made or moved.
-func machineOf(vm *vmlinev1.VM) placement.Machine {
+// machineOf is what a VM's state says of its machine. It is on its way while it is being made or moved, and
+// new for a while after that.
+func machineOf(vm *vmlinev1.VM, now time.Time) placement.Machine {
 	pkg, op := vm.GetPackage(), vm.GetOperation()
+	ended := op.GetState() == vmlinev1.Operation_STATE_SUCCEEDED
 	moves := slices.ContainsFunc(op.GetRoute(), func(s vmlinev1.Status) bool {
 		return s == vmlinev1.Status_STATUS_CLONE || s == vmlinev1.Status_STATUS_MIGRATED
 	})
 	return placement.Machine{
 		VMID: int(vm.GetVmid()), Node: cmp.Or(home(vm), vm.GetNode()), Customer: pkg.GetCustomer(),
 		Memory: int64(pkg.GetMemoryMib()) << 20, Cores: float64(pkg.GetCores()),
-		OnItsWay: moves && op.GetState() != vmlinev1.Operation_STATE_SUCCEEDED,
+		OnItsWay: moves && !ended, New: moves && ended && now.Sub(op.GetFinishedAt().AsTime()) < listedAfter,
 	}
 }
 

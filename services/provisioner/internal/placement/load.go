@@ -18,6 +18,8 @@ type Machine struct {
 	Cores    float64
 	// OnItsWay says that it is being made: Proxmox may not count it yet, or not as what it will be.
 	OnItsWay bool
+	// New says that it has come about so lately that Proxmox may not list it yet.
+	New bool
 	// Storage and Disk are what a full clone that has not begun will write, in bytes; 0 for none.
 	Storage string
 	Disk    int64
@@ -47,6 +49,7 @@ func loadOf(inv Inventory, ours []Machine) load {
 		case m.OnItsWay: // where it is going
 		case here:
 			m.Node = vm.Node
+		case m.New:
 		default:
 			continue // somebody has removed it
 		}
