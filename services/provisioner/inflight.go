@@ -154,13 +154,18 @@ func placed(vm *vmlinev1.VM) bool {
 func machineOf(vm *vmlinev1.VM, now time.Time) placement.Machine {
 	pkg, op := vm.GetPackage(), vm.GetOperation()
 	ended := op.GetState() == vmlinev1.Operation_STATE_SUCCEEDED
+	underWay := op.GetState() == vmlinev1.Operation_STATE_RUNNING || op.GetState() == vmlinev1.Operation_STATE_PARKED
+	node := home(vm)
+	if underWay {
+		node = target(vm)
+	}
 	moves := slices.ContainsFunc(op.GetRoute(), func(s vmlinev1.Status) bool {
 		return s == vmlinev1.Status_STATUS_CLONE || s == vmlinev1.Status_STATUS_MIGRATED
 	})
 	return placement.Machine{
-		VMID: int(vm.GetVmid()), Node: cmp.Or(home(vm), vm.GetNode()), Customer: pkg.GetCustomer(),
+		VMID: int(vm.GetVmid()), Node: cmp.Or(node, vm.GetNode()), Customer: pkg.GetCustomer(),
 		Memory: int64(pkg.GetMemoryMib()) << 20, Cores: float64(pkg.GetCores()),
-		OnItsWay: moves && !ended, New: moves && ended && now.Sub(op.GetFinishedAt().AsTime()) < listedAfter,
+		OnItsWay: moves && underWay, New: moves && ended && now.Sub(op.GetFinishedAt().AsTime()) < listedAfter,
 	}
 }
 

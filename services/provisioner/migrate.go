@@ -105,9 +105,19 @@ func (p *provisioner) howToMove(ctx context.Context, c *pve.Client, t *bus.Trigg
 	if moved && status.HAManaged {
 		return pve.MigrateOptions{}, &bus.RetryAfter{Err: errors.New("high availability is moving the machine"), After: haPatience}
 	}
-	all, err := p.inventories[t.VM.GetCluster()].list(ctx, inventoryAge)
+	inventory := p.inventories[t.VM.GetCluster()]
+	all, err := inventory.list(ctx, inventoryAge)
 	if err != nil {
 		return pve.MigrateOptions{}, machine.Explain(err, kept)
+	}
+	maintenance, err := inventory.inMaintenance(ctx, 0)
+	if err != nil {
+		return pve.MigrateOptions{}, machine.Explain(err, kept)
+	}
+	if maintenance[target(t.VM)] {
+		return pve.MigrateOptions{}, &bus.Refused{
+			Cause: "node " + target(t.VM) + " is in maintenance and gets nothing new", Next: "Choose another node, or end its maintenance.",
+		}
 	}
 	return wayTo(all, t.VM, found.Config, status.Status == "running")
 }

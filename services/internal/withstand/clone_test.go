@@ -11,12 +11,17 @@ import (
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/rig"
+	"github.com/vmline/vmline/services/provisioner"
 )
 
-// TestRow3TwentyClonesOfOneTemplate: the storage's lock is not had three times in ten.
+// TestRow3TwentyClonesOfOneTemplate: the storage's lock is not had three times in ten, and two provisioners
+// together never have more clones on the storage than its limit.
 func TestRow3TwentyClonesOfOneTemplate(t *testing.T) {
 	t.Parallel()
-	r := rig.New(t, rig.Options{})
+	const limit = 3
+	cfg := pvesim.Default()
+	cfg.Durations.Clone = 20 * time.Millisecond
+	r := rig.New(t, rig.Options{Sim: &cfg, Rules: provisioner.Rules{TasksPerStorage: limit}})
 	for i := range 6 {
 		// The first fault that matches hides a call from the others, so each counts only calls that went well.
 		r.Sim.AddFault(pvesim.Fault{
@@ -34,6 +39,9 @@ func TestRow3TwentyClonesOfOneTemplate(t *testing.T) {
 	r.CheckReserved(20, 20)
 	if n := ended(r, "qmclone", "lock request timeout"); n < 6 {
 		t.Errorf("only %d clones failed", n)
+	}
+	if most := mostAtOnce(r, "qmclone"); most > limit {
+		t.Errorf("%d clones at once", most)
 	}
 }
 
