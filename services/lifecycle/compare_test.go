@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -181,6 +182,17 @@ func TestObservable(t *testing.T) {
 	} {
 		if got := observable(resting(tt.vm)); got != tt.want {
 			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestRow17WithinAMinute: what was started behind our back is seen, and stopped, within a minute. Proxmox
+// fills its list every 10 s, a look at it must not be younger than the lag, and a stop takes a moment.
+func TestRow17WithinAMinute(t *testing.T) {
+	const listed, stop = 10 * time.Second, 10 * time.Second
+	for _, tick := range bus.RecurringTicks {
+		if tick.Tick == bus.TickObserve && listed+max(tick.Every, defaultLag)+tick.Every+stop > time.Minute {
+			t.Errorf("a look every %s and a lag of %s are too slow", tick.Every, defaultLag)
 		}
 	}
 }

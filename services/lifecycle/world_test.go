@@ -3,6 +3,8 @@ package lifecycle_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -114,5 +116,20 @@ func ended(id string) func(*vmlinev1.VM) bool {
 func waits(cause string) func(*vmlinev1.VM) bool {
 	return func(vm *vmlinev1.VM) bool {
 		return vm.GetRetry().GetAttempts() > 0 && strings.Contains(vm.GetProblem().GetCause(), cause)
+	}
+}
+
+// order calls the API with the services' own token, as somebody else would.
+func (w *world) order(t *testing.T, method, path string, params url.Values) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "https://pve.invalid/api2/json"+path, strings.NewReader(params.Encode()))
+	must(t, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Authorization", "PVEAPIToken="+rig.TokenID+"="+rig.TokenSecret)
+	answer, err := w.Sim.RoundTrip(req)
+	must(t, err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s", method, path, answer.Status)
 	}
 }

@@ -39,6 +39,28 @@ func (r *Rig) Await(ref string, want func(*vmlinev1.VM) bool) *vmlinev1.VM {
 	}
 }
 
+// AwaitRefusal returns why a command was not admitted. It fails the test when that takes too long.
+func (r *Rig) AwaitRefusal(id string) *vmlinev1.Refusal {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	bucket, err := r.Bus.Bucket(ctx, bus.BucketREFUSAL)
+	must(r.t, err)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	refusal := &vmlinev1.Refusal{}
+	for {
+		if _, err = bucket.Get(ctx, id, refusal); err == nil {
+			return refusal
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("%s was not refused: %v", id, err)
+		case <-tick.C:
+		}
+	}
+}
+
 // Ended says that the VM's operation of a kind has succeeded.
 func Ended(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) bool {
 	return func(vm *vmlinev1.VM) bool {
