@@ -91,6 +91,18 @@ type configuring struct {
 func (w *configuring) run(ctx context.Context) (bus.Outcome, error) {
 	vm := w.t.VM
 	vm.Node, vm.RemoteLock = w.found.Node, w.found.Config.Lock
+	if settled := len(vm.GetCarried()) > 0; w.todo.HasChange() || !settled { // else the operation has looked already
+		if outcome, err := w.settle(ctx); err != nil || outcome == bus.Recorded {
+			return outcome, err
+		}
+	}
+	vm.Carried = carriedBy(w.todo)
+	w.see()
+	return w.grow(ctx)
+}
+
+// settle makes the change and sees that a running machine has taken it.
+func (w *configuring) settle(ctx context.Context) (bus.Outcome, error) {
 	runs, err := w.runs(ctx, w.c, w.t)
 	if err != nil {
 		return 0, err
@@ -100,14 +112,10 @@ func (w *configuring) run(ctx context.Context) (bus.Outcome, error) {
 			return bus.Recorded, err
 		}
 	}
-	if runs && !builds(vm.GetOperation()) {
-		if err := w.taken(ctx); err != nil {
-			return 0, err
-		}
+	if !runs || builds(w.t.VM.GetOperation()) {
+		return bus.Done, nil
 	}
-	vm.Carried = carriedBy(w.todo)
-	w.see()
-	return w.grow(ctx)
+	return bus.Done, w.taken(ctx)
 }
 
 // change makes the one call. The UPID is empty where Proxmox has done it at once.

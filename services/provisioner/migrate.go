@@ -50,6 +50,9 @@ func (p *provisioner) migrate(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
+	if ended == machine.PurposeMigrate {
+		t.VM.Node = target(t.VM) // where it is looked for first
+	}
 	found, err := machine.Find(ctx, c, t.VM)
 	if err != nil {
 		return 0, machine.Explain(err, kept)

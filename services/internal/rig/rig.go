@@ -180,7 +180,7 @@ func (r *Rig) connect(name string, intercept bus.Interceptor) *bus.Bus {
 }
 
 // seldom keeps the look at the cluster out of what a test counts; Observe makes it.
-var seldom = map[string]time.Duration{bus.TickObserve: 24 * time.Hour}
+var seldom = map[string]time.Duration{bus.TickObserve: 24 * time.Hour, bus.TickDrift: 24 * time.Hour}
 
 // Observe has lifecycle compare every VM with what the cluster shows, as the tick does every 15 s. It does
 // not wait for the end of that.

@@ -45,8 +45,9 @@ var secret = map[string]bool{"cipassword": true, "password": true}
 
 // RoundTrip notes a request and answers it.
 func (s *Stage) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer := "null"
+	answer := "[]" // whoever looks again after a change finds nothing that is there twice
 	if r.Method != http.MethodGet {
+		answer = "null"
 		call, err := noted(r)
 		if err != nil {
 			return nil, err

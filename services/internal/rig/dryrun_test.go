@@ -1,0 +1,158 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/machine"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// dryRun asks the provisioner what a command would have it do.
+func (r *Rig) dryRun(ref string, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package, params *vmlinev1.Params) *vmlinev1.PlanReply {
+	r.t.Helper()
+	last, err := r.Bus.Last(r.t.Context(), ref)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		r.t.Fatal(err)
+	}
+	cmd, err := Command(ref, kind, pkg, last.VM.GetOperation().GetId())
+	must(r.t, err)
+	cmd.Params = params
+	reply := &vmlinev1.PlanReply{}
+	begun := chain.Begin(last.VM, cmd, time.Now(), func() string { return "new" })
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := r.Bus.Ask(ctx, chain.Provisioner, bus.QuestionPlan, &vmlinev1.PlanRequest{Vm: begun}, reply)
+		if !errors.Is(err, bus.ErrNobody) { // the service may just be starting
+			must(r.t, err)
+			return reply
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatal(err)
+		case <-tick.C:
+		}
+	}
+}
+
+// volumes are named otherwise by a clone than a plan can know.
+var volumes = regexp.MustCompile(`(\w+:)[^ ,]*(vm-\w+-(?:disk-\d+|cloudinit))[^ ,]*`)
+
+// clones have a MAC that a plan cannot know, unless they are made again.
+var clonesMAC = regexp.MustCompile(`(virtio|e1000)=MAC`)
+
+func planLine(method, path string, params map[string]string, made bool) string {
+	line := method + " " + path
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		if key == "digest" {
+			continue // of a machine that is not there yet
+		}
+		value := params[key]
+		if key == "cipassword" || key == "password" {
+			value = "(hidden)"
+		}
+		line += " " + key + "=" + strings.ReplaceAll(value, "\n", `\n`)
+	}
+	for _, v := range varying {
+		line = v.pattern.ReplaceAllString(line, v.name)
+	}
+	line = volumes.ReplaceAllString(line, "$1$2")
+	if made {
+		line = clonesMAC.ReplaceAllString(line, "$1")
+	}
+	return line
+}
+
+// planned are the calls of a plan, in their order.
+func planned(reply *vmlinev1.PlanReply, made bool) []string {
+	var lines []string
+	for _, step := range reply.GetSteps() {
+		for _, c := range step.GetCalls() {
+			lines = append(lines, planLine(c.GetMethod(), c.GetPath(), c.GetParams(), made))
+		}
+	}
+	return lines
+}
+
+// provisioned are the calls since the last reset that change something and are the provisioner's.
+func (r *Rig) provisioned(made bool) []string {
+	var lines []string
+	for _, c := range r.Sim.Calls() {
+		others := strings.Contains(c.Path, "/status/") || strings.Contains(c.Path, "/snapshot/") || regexp.MustCompile(`/qemu/\d+$`).MatchString(c.Path)
+		if c.Method != http.MethodGet && !others {
+			lines = append(lines, planLine(c.Method, c.Path, c.Params, made))
+		}
+	}
+	return lines
+}
+
+// TestADryRunSaysWhatIsDone: the calls of a plan are those that the command makes then, and none is made
+// by the plan itself.
+func TestADryRunSaysWhatIsDone(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	for _, full := range []bool{false, true} {
+		ref, pkg := "w1-dry", Small("web")
+		if full {
+			ref, pkg = "w1-dry-full", Full("web")
+		}
+		pkg.FirstVmid = firstVMID
+		pkg.CloudInit.DnsServers = []string{"192.0.2.1"}
+		if full {
+			pkg.Firewall.IpFilter = false
+		}
+		r.Sim.ResetCalls()
+		reply := r.dryRun(ref, create, pkg, nil)
+		if calls := r.provisioned(true); len(calls) > 0 || reply.GetProblem() != nil {
+			t.Fatalf("the plan itself made %q, and says %v", calls, reply.GetProblem())
+		}
+		r.CheckReserved(0, 0)
+		if !strings.Contains(strings.Join(reply.GetSteps()[0].GetNotes(), "\n"), "would go to node pve") {
+			t.Errorf("it notes %q", reply.GetSteps()[0].GetNotes())
+		}
+		r.Sim.ResetCalls()
+		r.Order(ref, pkg)
+		r.Await(ref, Ended(create))
+		ipconfig := regexp.MustCompile(` ipconfig0=\S+`) // the addresses are ipam's to plan
+		want := r.provisioned(true)
+		for i := range want {
+			want[i] = ipconfig.ReplaceAllString(want[i], "")
+		}
+		if got := planned(reply, true); !slices.Equal(got, want) {
+			t.Errorf("planned\n%s\ndone\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		r.Terminate(ref)
+		r.Await(ref, Ended(terminate))
+	}
+}
+
+// TestADryRunRefuses what the command would be refused for.
+func TestADryRunRefuses(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	pkg := Small("web")
+	r.Order("w1-no", pkg)
+	vm := r.Await("w1-no", Ended(create))
+	smaller := changed(pkg, func(p *vmlinev1.Package) { p.SystemDisk.SizeGb = 5 })
+	if p := r.dryRun("w1-no", changePackage, smaller, nil).GetProblem(); !strings.Contains(p.GetCause(), "cannot shrink") || p.GetNext() == "" {
+		t.Errorf("a smaller disk: %v", p)
+	}
+	if p := r.dryRun("w1-new", create, changed(pkg, func(p *vmlinev1.Package) { p.Template = "none" }), nil).GetProblem(); p.GetCause() == "" {
+		t.Error("a template that does not exist is planned with")
+	}
+	if p := r.dryRun("w1-new", vmlinev1.Operation_KIND_ADOPT, &vmlinev1.Package{Cluster: Cluster}, &vmlinev1.Params{Vmid: vm.GetVmid()}).GetProblem(); !strings.Contains(p.GetCause(), machine.Mark(vm)) {
+		t.Errorf("somebody else's machine: %v", p)
+	}
+}
