@@ -60,3 +60,53 @@ func hasAddress(have []*vmlinev1.Address, address string) bool {
 		return a.GetAddress() == address || (err == nil && isErr == nil && is == want)
 	})
 }
+
+// leavesTold says whether the change takes an address off the machine that its cloud-init configuration
+// tells the guest of. A guest that runs uses it until it is started anew; only then may another VM get it.
+func leavesTold(ipconfig string, vm *vmlinev1.VM, before *vmlinev1.Package, undo bool) bool {
+	gone := &vmlinev1.VM{}
+	for _, a := range vm.GetAddresses() {
+		if !slices.Contains(keeps(vm, before, undo), a) {
+			gone.Addresses = append(gone.Addresses, &vmlinev1.Address{Address: a.GetAddress(), Leaving: true})
+		}
+	}
+	return leaves(gone, ipconfig)
+}
+
+// keeps are those of the VM's addresses that ipam will let it keep: in the same network, as many of a family
+// as the package has, chosen ones first, then in their order, those that were leaving last, or before the
+// others when a change is undone.
+func keeps(vm *vmlinev1.VM, before *vmlinev1.Package, undo bool) []*vmlinev1.Address {
+	net, old := vm.GetPackage().GetNetwork(), before.GetNetwork()
+	if net.GetBridge() != old.GetBridge() || net.GetVlan() != old.GetVlan() {
+		return nil
+	}
+	rank := func(a *vmlinev1.Address) int {
+		switch {
+		case hasChosen(net, a):
+			return 0
+		case a.GetLeaving() == undo:
+			return 1
+		default:
+			return 2
+		}
+	}
+	var all []*vmlinev1.Address
+	for _, v6 := range []bool{false, true} {
+		count := max(map[bool]uint32{false: net.GetIpv4Count(), true: net.GetIpv6Count()}[v6], chosenOf(net, v6))
+		for _, chosen := range net.GetAddresses() { // a chosen one that it has not takes a place
+			if strings.Contains(chosen, ":") == v6 && !hasAddress(vm.GetAddresses(), chosen) {
+				count--
+			}
+		}
+		family := slices.DeleteFunc(slices.Clone(vm.GetAddresses()), func(a *vmlinev1.Address) bool { return strings.Contains(a.GetAddress(), ":") != v6 })
+		slices.SortStableFunc(family, func(a, b *vmlinev1.Address) int { return rank(a) - rank(b) })
+		all = append(all, family[:min(int(count), len(family))]...)
+	}
+	return all
+}
+
+// hasChosen says whether the package names the address.
+func hasChosen(net *vmlinev1.Network, a *vmlinev1.Address) bool {
+	return slices.ContainsFunc(net.GetAddresses(), func(chosen string) bool { return hasAddress([]*vmlinev1.Address{a}, chosen) })
+}

@@ -67,7 +67,7 @@ func Change(m Machine, vm *vmlinev1.VM, o Options, undo bool) (Decision, error) 
 		}
 	}
 	d.addresses(vm, o.Before)
-	d.power(m, all)
+	d.power(m, all, leavesTold(m.Config.Values["ipconfig0"], vm, o.Before, undo))
 	d.Warnings = append(d.Warnings, kept(m.Config, vm)...)
 	return d, nil
 }
@@ -83,12 +83,16 @@ func (d *Decision) addresses(vm *vmlinev1.VM, before *vmlinev1.Package) {
 	}
 }
 
-// power needs a stop where the machine runs and would not take everything while it does.
-func (d *Decision) power(m Machine, all Plan) {
+// power needs a stop where the machine runs and would not take everything while it does, or where its guest
+// has an address that is to be another VM's.
+func (d *Decision) power(m Machine, all Plan, leavesTold bool) {
 	if !m.Running {
 		return
 	}
 	d.Stop = append(NeedStop(m.Config, all.Change), Waiting(m.Pending, all)...)
+	if leavesTold {
+		d.Stop = append(d.Stop, "ipconfig0")
+	}
 	slices.Sort(d.Stop)
 	if d.Stop = slices.Compact(d.Stop); len(d.Stop) > 0 {
 		d.need(vmlinev1.Status_STATUS_STOPPED, vmlinev1.Status_STATUS_STARTING)
