@@ -15,7 +15,8 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestEveryAddressIsGivenOnce(t *testing.T) {
+// TestRow8EveryAddressIsGivenOnce: 500 addresses, 500 orders at once, and one more.
+func TestRow8EveryAddressIsGivenOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		p := v4Pool("v4", "10.0.0.0/16")
 		p.First, p.Last = "10.0.1.0", "10.0.2.243" // 500 addresses

@@ -58,9 +58,9 @@ func (s *service) ipReleasedNow(t testing.TB, vm *vmlinev1.VM) *vmlinev1.VM {
 	return vm
 }
 
-// TestField9AddressesOfALiveVM: row 9 of the field's complaints. Chosen addresses are given where they
+// TestRow9AddressesOfALiveVM: row 9 of the field's complaints. Chosen addresses are given where they
 // are free; addresses are added to and removed from a VM that lives.
-func TestField9AddressesOfALiveVM(t *testing.T) {
+func TestRow9AddressesOfALiveVM(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.pools = []*vmlinev1.Pool{v4Pool("v4", "203.0.113.0/28"), v4Pool("v4b", "203.0.113.16/28")}
 		other := v4Pool("other", "198.51.100.0/28")
@@ -131,9 +131,9 @@ func list(first, last int) string {
 	return strings.Join(texts, " ")
 }
 
-// TestField9AChosenAddressThatCannotBeGiven: row 9. A VM in use is not changed at all; an order waits
+// TestRow9AChosenAddressThatCannotBeGiven: row 9. A VM in use is not changed at all; an order waits
 // for a person.
-func TestField9AChosenAddressThatCannotBeGiven(t *testing.T) {
+func TestRow9AChosenAddressThatCannotBeGiven(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		small := v4Pool("small", "203.0.113.0/29")
 		small.Gateway, small.Exclude = "203.0.113.1", []string{"203.0.113.2"}
