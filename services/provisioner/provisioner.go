@@ -83,7 +83,10 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 func (p *provisioner) questions() map[string]bus.Answer {
-	return map[string]bus.Answer{bus.QuestionPlan: bus.AnswerWith(p.dryRun)}
+	return map[string]bus.Answer{
+		bus.QuestionPlan:      bus.AnswerWith(p.dryRun),
+		bus.QuestionInventory: bus.AnswerWith(p.catalogue),
+	}
 }
 
 func (p *provisioner) steps() map[vmlinev1.Status]bus.StepFunc {

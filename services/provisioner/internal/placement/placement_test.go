@@ -82,6 +82,7 @@ func TestChoose(t *testing.T) {
 			i.VMs = append(i.VMs, pve.VM{VMID: 101, Node: "n2", MaxMem: 60 * gb})
 		}, ours: []Machine{{VMID: 101, Node: "n1", Memory: 60 * gb}}, want: Choice{9001, "n1", "n1", "n1"}},
 		{name: "one that is gone does not count", template: "debian", ours: []Machine{{VMID: 101, Node: "n2", Memory: 60 * gb}}, want: Choice{9002, "n2", "n2", "n2"}},
+		{name: "one that is too new to be listed counts", template: "debian", ours: []Machine{{VMID: 101, Node: "n2", Memory: 60 * gb, New: true}}, want: Choice{9001, "n1", "n1", "n1"}},
 		{name: "a listed one counts once", template: "debian", change: func(i *Inventory) {
 			i.VMs = append(i.VMs, pve.VM{VMID: 101, Node: "n2", MaxMem: 28 * gb, MaxCPU: 28})
 		}, ours: []Machine{{VMID: 101, Node: "n2", Memory: 28 * gb, Cores: 28}}, want: Choice{9002, "n2", "n2", "n2"}},

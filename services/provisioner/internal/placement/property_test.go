@@ -86,7 +86,8 @@ func taken(inv Inventory, ours []Machine, n pve.Node) (memory int64, cores float
 		if m.OnItsWay && m.Node == n.Name {
 			coming, comingCores = coming+m.Memory, comingCores+m.Cores
 		}
-		if m.OnItsWay && m.Node == n.Name || !m.OnItsWay && i >= 0 && listed.Node == n.Name {
+		going, there, unlisted := m.OnItsWay && m.Node == n.Name, !m.OnItsWay && i >= 0 && listed.Node == n.Name, !m.OnItsWay && m.New && i < 0 && m.Node == n.Name
+		if going || there || unlisted {
 			promised, promisedCores = promised+max(m.Memory, listed.MaxMem), promisedCores+max(m.Cores, listed.MaxCPU)
 		}
 	}
@@ -157,6 +158,7 @@ func anyMachines(t *rapid.T) []Machine {
 		ours = append(ours, Machine{
 			VMID: 102 + i, Node: anyNode(t, "our node"), Customer: rapid.SampledFrom([]string{"", "c1"}).Draw(t, "our customer"),
 			Memory: rapid.Int64Range(0, 8).Draw(t, "our memory") * gb, Cores: float64(rapid.IntRange(0, 3).Draw(t, "our cores")), OnItsWay: rapid.Bool().Draw(t, "on its way"),
+			New: rapid.Bool().Draw(t, "new"),
 		})
 	}
 	return ours
