@@ -96,6 +96,7 @@ func TestFromVM(t *testing.T) {
 		Cluster: "dc1", Node: "pve1", VMID: 101, MAC: "BC:24:11:00:00:01", RemoteStatus: "stopped", RemoteLock: "clone",
 		Addresses: []Address{{Pool: "p", Address: "192.0.2.1", PrefixLength: 24, Gateway: "192.0.2.254"}},
 		Retry:     &Retry{Attempts: 3, NotBefore: at.Add(20 * time.Second), FirstFailedAt: at.Add(5 * time.Second)}, Problem: trouble,
+		Possible: []string{"suspend", "unsuspend", "terminate", "cancel"},
 		Operation: Operation{
 			ID: "w1-1.x", ServiceRef: "w1-1", Type: "create", Status: StatusRunning, CreatedAt: at, RequestedBy: "api", Error: trouble,
 			Steps: []Step{

@@ -28,16 +28,16 @@ type Client struct {
 const maxAnswer = 32 << 20
 
 // PutService orders a VM. Repeating it is harmless.
-func (c *Client) PutService(ctx context.Context, ref string, p Package) (Operation, error) {
+func (c *Client) PutService(ctx context.Context, ref string, p Package, options ...Option) (Operation, error) {
 	var op Operation
-	err := c.call(ctx, http.MethodPut, "/v1/services/"+url.PathEscape(ref), p, &op)
+	err := c.call(ctx, http.MethodPut, "/v1/services/"+url.PathEscape(ref), p, &op, options...)
 	return op, err
 }
 
 // DeleteService terminates a VM. Repeating it is harmless.
-func (c *Client) DeleteService(ctx context.Context, ref string) (Operation, error) {
+func (c *Client) DeleteService(ctx context.Context, ref string, options ...Option) (Operation, error) {
 	var op Operation
-	err := c.call(ctx, http.MethodDelete, "/v1/services/"+url.PathEscape(ref), nil, &op)
+	err := c.call(ctx, http.MethodDelete, "/v1/services/"+url.PathEscape(ref), nil, &op, options...)
 	return op, err
 }
 
@@ -75,8 +75,8 @@ func (c *Client) GetOperation(ctx context.Context, id string, wait time.Duration
 	return op, err
 }
 
-func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	resp, err := c.do(ctx, method, path, in, "application/json")
+func (c *Client) call(ctx context.Context, method, path string, in, out any, options ...Option) error {
+	resp, err := c.do(ctx, method, path, in, "application/json", options...)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 }
 
 // do makes a call and returns its answer if it is a success.
-func (c *Client) do(ctx context.Context, method, path string, in any, accept string) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, in any, accept string, options ...Option) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
@@ -108,6 +108,9 @@ func (c *Client) do(ctx context.Context, method, path string, in any, accept str
 	req.Header.Set("Accept", accept)
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, option := range options {
+		option(req)
 	}
 	client := c.HTTP
 	if client == nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,12 @@ func FromVM(vm *vmlinev1.VM) Service {
 		Addresses:    make([]Address, 0, len(vm.GetAddresses())),
 		RemoteStatus: enumName(vm.GetRemoteStatus().String(), "REMOTE_STATUS_"), RemoteLock: vm.GetRemoteLock(),
 		Package: FromPackage(vm.GetPackage()), Operation: OperationOf(vm), Problem: fromProblem(vm.GetProblem()),
-		Warnings: vm.GetWarnings(), UpdatedAt: fromTime(vm.GetUpdatedAt()),
+		WantedPower:  enumName(vm.GetWantedPower().String(), "REMOTE_STATUS_"),
+		SystemDiskGB: vm.GetSystemDiskGb(), AdditionalDiskGB: vm.GetAdditionalDiskGb(),
+		Warnings: vm.GetWarnings(), UpdatedAt: fromTime(vm.GetUpdatedAt()), Queued: QueuedOperation(vm), Possible: possible(vm),
+	}
+	for _, d := range vm.GetDrift() {
+		s.Drift = append(s.Drift, Drift{Kind: enumName(d.GetKind().String(), "KIND_"), Detail: d.GetDetail(), Since: fromTime(d.GetSince())})
 	}
 	for _, a := range vm.GetAddresses() {
 		s.Addresses = append(s.Addresses, Address{
@@ -38,7 +44,7 @@ func EventName(e vmlinev1.Event) string { return enumName(e.String(), "EVENT_") 
 // EventOf returns the change that is stored with a sequence in the VM stream.
 func EventOf(vm *vmlinev1.VM, seq uint64) Event {
 	e := Event{Seq: seq, Service: FromVM(vm)}
-	e.Service.Package = nil
+	e.Service.Package, e.Service.Possible = nil, nil
 	return e
 }
 
@@ -48,10 +54,76 @@ func OperationOf(vm *vmlinev1.VM) Operation {
 	o := Operation{
 		ID: op.GetId(), ServiceRef: vm.GetRef(), Type: chain.KindName(op.GetKind()), Status: chain.StateName(op.GetState()),
 		CreatedAt: fromTime(op.GetCreatedAt()), FinishedAt: fromTime(op.GetFinishedAt()), RequestedBy: op.GetRequestedBy(),
-		Error: fromProblem(vm.GetProblem()),
+		Params: fromParams(op.GetParams()), Result: fromResult(op.GetResult()), Error: fromProblem(vm.GetProblem()),
+	}
+	if op.GetProblem() != nil {
+		o.Error = fromProblem(op.GetProblem())
+	}
+	if goal := chain.Goal(op); goal != op.GetKind() {
+		o.Goal = chain.KindName(goal)
 	}
 	o.Steps = steps(o, op)
 	return o
+}
+
+func fromResult(r *vmlinev1.Result) *Result {
+	if r == nil {
+		return nil
+	}
+	out := &Result{Note: r.GetNote()}
+	for _, a := range r.GetReleased() {
+		out.Released = append(out.Released, a.GetAddress())
+	}
+	return out
+}
+
+// PendingOperation returns the operation that a stored command will become.
+func PendingOperation(cmd *vmlinev1.Command) Operation {
+	o := Accepted(cmd.GetId(), cmd.GetRef(), cmd.GetKind())
+	o.RequestedBy, o.Params = cmd.GetRequestedBy(), fromParams(cmd.GetParams())
+	return o
+}
+
+// QueuedOperation is the command in the VM's queue, nil for none.
+func QueuedOperation(vm *vmlinev1.VM) *Operation {
+	q := vm.GetQueued()
+	if q == nil {
+		return nil
+	}
+	o := Accepted(q.GetId(), vm.GetRef(), q.GetKind())
+	o.Status, o.CreatedAt, o.RequestedBy = StatusQueued, fromTime(q.GetCreatedAt()), q.GetRequestedBy()
+	return &o
+}
+
+func possible(vm *vmlinev1.VM) []string {
+	var types []string
+	for _, kind := range chain.Possible(vm) {
+		types = append(types, chain.KindName(kind))
+	}
+	return types
+}
+
+// Offers returns what admission would say of every command now. Of commands with parameters it is judged
+// as if they were right.
+func Offers(vm *vmlinev1.VM) []Offer {
+	allowed := chain.Possible(vm)
+	var list []Offer
+	for _, r := range chain.Routes() {
+		o := Offer{Type: chain.KindName(r.Kind), Label: r.Label, Mark: r.Mark(), Allowed: slices.Contains(allowed, r.Kind)}
+		if !o.Allowed {
+			o.Reason = chain.Admit(vm, &vmlinev1.Command{Ref: vm.GetRef(), Kind: r.Kind, Package: vm.GetPackage(), Params: anyParams}).Reason
+		}
+		if !o.Allowed && o.Reason == "" {
+			o.Reason = "it is so already, or under way"
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// anyParams stand in for every parameter that a command may need.
+var anyParams = &vmlinev1.Params{
+	Node: "any", Status: vmlinev1.Status_STATUS_READY, Reason: "any", Template: "any", Vmid: 1, SealedPassword: []byte("any"), TimeoutSeconds: 1,
 }
 
 // InterruptedAt returns the operation of a VM's earlier state as it stands now that another one has
@@ -69,7 +141,8 @@ func InterruptedAt(vm *vmlinev1.VM, at time.Time) Operation {
 func Accepted(id, ref string, kind vmlinev1.Operation_Kind) Operation {
 	o := Operation{ID: id, ServiceRef: ref, Type: chain.KindName(kind), Status: StatusAccepted}
 	route, _ := chain.RouteOf(kind)
-	o.Steps = steps(o, &vmlinev1.Operation{Route: route.Statuses})
+	known := slices.DeleteFunc(slices.Clone(route.Statuses), func(s vmlinev1.Status) bool { return s == chain.Same })
+	o.Steps = steps(o, &vmlinev1.Operation{Route: known})
 	return o
 }
 

@@ -15,9 +15,9 @@ type Scope string
 const (
 	// ScopeRead: look at everything.
 	ScopeRead Scope = "read"
-	// ScopeOperate: order, change and terminate VMs.
+	// ScopeOperate: give every command to VMs.
 	ScopeOperate Scope = "operate"
-	// ScopeAdmin: manage keys, webhooks and dead letters, and the commands that only an operator gives.
+	// ScopeAdmin: manage keys, webhooks and dead letters.
 	ScopeAdmin Scope = "admin"
 )
 

@@ -7,21 +7,32 @@ type Service struct {
 	Ref string `json:"ref" doc:"<install>-<serviceid>."`
 	UID string `json:"uid" doc:"Tells this VM from every other that had or will have the same ref."`
 	// Status is the local status: the last step completed, for example set_cpu_ram.
-	Status       string       `json:"status" doc:"Local status: the last step completed."`
-	Event        string       `json:"event" doc:"Why the state was written: admitted, reached, recorded, retrying or parked."`
-	Cluster      string       `json:"cluster,omitempty"`
-	Node         string       `json:"node,omitempty" doc:"Node where the VM was last seen, or where it is to be made."`
-	VMID         uint32       `json:"vmid,omitempty"`
-	MAC          string       `json:"mac,omitempty"`
-	Addresses    []Address    `json:"addresses" nullable:"false"`
-	RemoteStatus string       `json:"remote_status,omitempty" doc:"Power state as Proxmox reports it: running or stopped."`
-	RemoteLock   string       `json:"remote_lock,omitempty" doc:"Proxmox's lock, for example backup."`
-	Package      *Package     `json:"package,omitempty" doc:"Without its secrets. Left out in events."`
-	Operation    Operation    `json:"operation" doc:"The last operation."`
-	Problem      *StepProblem `json:"problem,omitempty" doc:"What keeps the VM from going on."`
-	Retry        *Retry       `json:"retry,omitempty" doc:"Set while the present step waits for its next attempt."`
-	Warnings     []string     `json:"warnings,omitempty" doc:"Notes of Proxmox tasks that succeeded with warnings."`
-	UpdatedAt    time.Time    `json:"updated_at"`
+	Status       string    `json:"status" doc:"Local status: the last step completed. Empty while the order was not admitted yet."`
+	Event        string    `json:"event" doc:"Why the state was written: admitted, reached, recorded, retrying or parked."`
+	Cluster      string    `json:"cluster,omitempty"`
+	Node         string    `json:"node,omitempty" doc:"Node where the VM was last seen, or where it is to be made."`
+	VMID         uint32    `json:"vmid,omitempty"`
+	MAC          string    `json:"mac,omitempty"`
+	Addresses    []Address `json:"addresses" nullable:"false"`
+	RemoteStatus string    `json:"remote_status,omitempty" doc:"Power state as Proxmox reports it: running or stopped."`
+	RemoteLock   string    `json:"remote_lock,omitempty" doc:"Proxmox's lock, for example backup."`
+	WantedPower  string    `json:"wanted_power,omitempty" doc:"What the machine is to do while it is ready: running or stopped."`
+	// SystemDiskGB and AdditionalDiskGB are as last seen.
+	SystemDiskGB     uint32       `json:"system_disk_gb,omitempty" doc:"As last seen."`
+	AdditionalDiskGB uint32       `json:"additional_disk_gb,omitempty" doc:"As last seen."`
+	Package          *Package     `json:"package,omitempty" doc:"Without its secrets. Left out in events."`
+	Operation        Operation    `json:"operation" doc:"The last operation."`
+	Problem          *StepProblem `json:"problem,omitempty" doc:"What keeps the VM from going on."`
+	Retry            *Retry       `json:"retry,omitempty" doc:"Set while the present step waits for its next attempt."`
+	Warnings         []string     `json:"warnings,omitempty" doc:"Notes of Proxmox tasks that succeeded with warnings."`
+	Drift            []Drift      `json:"drift,omitempty" nullable:"false" doc:"Where the machine is not what this state says."`
+	Queued           *Operation   `json:"queued,omitempty" doc:"Begins once the last operation has ended."`
+	Pending          []Operation  `json:"pending,omitempty" nullable:"false" doc:"Orders that are stored and not admitted yet. Of a single service only."`
+	// Possible are the types of the commands that would be accepted now.
+	Possible []string `json:"possible,omitempty" nullable:"false" doc:"Types of the commands that would be accepted or queued now. Left out in events."`
+	// Actions has every command with the reason why it would be refused now.
+	Actions   []Offer   `json:"actions,omitempty" nullable:"false" doc:"Every command, and why it would be refused now. Of a single service only."`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // Address is one address given to a VM.
@@ -75,4 +86,11 @@ type EventPage struct {
 type Gap struct {
 	// Cursor is where the stream goes on.
 	Cursor uint64 `json:"cursor" doc:"Where the stream goes on."`
+}
+
+// Drift is one way in which a machine differs from its VM's state.
+type Drift struct {
+	Kind   string    `json:"kind" doc:"missing, foreign, power, hardware or firewall."`
+	Detail string    `json:"detail" doc:"In words for a person."`
+	Since  time.Time `json:"since,omitzero"`
 }

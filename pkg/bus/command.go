@@ -51,6 +51,33 @@ func (b *Bus) SendCommand(ctx context.Context, cmd *vmlinev1.Command) error {
 // exceeded"). The client library has no name for it.
 const errCodeStreamStoreFailed jetstream.ErrorCode = 10077
 
+// PendingCommands returns the commands to a VM that are stored and not admitted or refused yet, oldest
+// first.
+func (b *Bus) PendingCommands(ctx context.Context, ref string) ([]*vmlinev1.Command, error) {
+	if !ValidRef(ref) {
+		return nil, nil
+	}
+	var list []*vmlinev1.Command
+	for next := uint64(1); ; {
+		var m storedMessage
+		err := b.call(ctx, "cmd.next", func(ctx context.Context) (err error) {
+			m, err = b.message(ctx, StreamCMD, map[string]any{"seq": next, "next_by_subj": "cmd.lifecycle.*." + ref})
+			return err
+		})
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return list, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the commands to %s: %w", ref, err)
+		}
+		cmd := &vmlinev1.Command{}
+		if err := proto.Unmarshal(m.Data, cmd); err == nil { // else it is on its way to the dead letters
+			list = append(list, cmd)
+		}
+		next = m.Seq + 1
+	}
+}
+
 // Commands runs handle for every command until ctx ends. A command is acknowledged once handle has
 // stored what came of it; an error leaves it for another delivery.
 func (b *Bus) Commands(ctx context.Context, handle func(context.Context, *vmlinev1.Command) error) error {

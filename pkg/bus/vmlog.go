@@ -73,39 +73,61 @@ func (b *Bus) last(ctx context.Context, ref string) (Entry, error) {
 	return b.get(ctx, map[string]any{"last_by_subj": Subject(ref)})
 }
 
-// get asks the stream's leader for one message. The client library would ask any replica.
+// get asks the VM stream for one message.
 func (b *Bus) get(ctx context.Context, query map[string]any) (Entry, error) {
-	req, err := json.Marshal(query)
+	m, err := b.message(ctx, StreamVM, query)
 	if err != nil {
 		return Entry{}, err
 	}
-	resp, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+StreamVM, req)
+	return decodeEntry(m.Data, m.Header, m.Seq, m.Time)
+}
+
+// storedMessage is one message of a stream.
+type storedMessage struct {
+	Subject string
+	Seq     uint64
+	Data    []byte
+	Header  nats.Header
+	Time    time.Time
+}
+
+// message asks a stream's leader for one message. The client library would ask any replica.
+func (b *Bus) message(ctx context.Context, stream string, query map[string]any) (storedMessage, error) {
+	req, err := json.Marshal(query)
 	if err != nil {
-		return Entry{}, err
+		return storedMessage{}, err
+	}
+	resp, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, req)
+	if err != nil {
+		return storedMessage{}, err
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message struct {
-			Seq  uint64    `json:"seq"`
-			Hdrs []byte    `json:"hdrs"`
-			Data []byte    `json:"data"`
-			Time time.Time `json:"time"`
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Hdrs    []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(resp.Data, &answer); err != nil {
-		return Entry{}, fmt.Errorf("decode the server's answer: %w", err)
+		return storedMessage{}, fmt.Errorf("decode the server's answer: %w", err)
 	}
 	if answer.Error != nil {
 		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return Entry{}, ErrNotFound
+			return storedMessage{}, ErrNotFound
 		}
-		return Entry{}, answer.Error
+		return storedMessage{}, answer.Error
 	}
-	header, err := nats.DecodeHeadersMsg(answer.Message.Hdrs)
-	if err != nil {
-		return Entry{}, fmt.Errorf("decode headers: %w", err)
+	m := storedMessage{Subject: answer.Message.Subject, Seq: answer.Message.Seq, Data: answer.Message.Data, Time: answer.Message.Time}
+	if len(answer.Message.Hdrs) == 0 {
+		return m, nil
 	}
-	return decodeEntry(answer.Message.Data, header, answer.Message.Seq, answer.Message.Time)
+	if m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs); err != nil {
+		return storedMessage{}, fmt.Errorf("decode headers: %w", err)
+	}
+	return m, nil
 }
 
 func decodeEntry(data []byte, header nats.Header, seq uint64, at time.Time) (Entry, error) {

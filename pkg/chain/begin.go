@@ -23,6 +23,7 @@ func Begin(last *vmlinev1.VM, cmd *vmlinev1.Command, now time.Time, newUID func(
 		Id: cmd.GetId(), Kind: cmd.GetKind(), Goal: way.goal, State: vmlinev1.Operation_STATE_RUNNING, Route: way.statuses,
 		Reached:   []*vmlinev1.Reached{{Status: way.statuses[0], At: timestamppb.New(now)}},
 		CreatedAt: cmd.GetCreatedAt(), RequestedBy: cmd.GetRequestedBy(), Params: cmd.GetParams(), Before: before(last, route),
+		RequestDigest: cmd.GetRequestDigest(),
 	}
 	vm.Status, vm.Event, vm.Operation = way.statuses[0], vmlinev1.Event_EVENT_ADMITTED, op
 	vm.Retry, vm.Problem, vm.Carried, vm.Warnings = nil, nil, nil, nil

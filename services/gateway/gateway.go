@@ -19,6 +19,7 @@ import (
 	"github.com/vmline/vmline/pkg/secrets"
 	"github.com/vmline/vmline/services/gateway/internal/cache"
 	"github.com/vmline/vmline/services/gateway/internal/feed"
+	"github.com/vmline/vmline/services/gateway/internal/idempotency"
 	"github.com/vmline/vmline/services/gateway/internal/identity"
 	"github.com/vmline/vmline/services/gateway/internal/keys"
 	"github.com/vmline/vmline/services/gateway/internal/limit"
@@ -84,6 +85,8 @@ type gateway struct {
 	auth    *keys.Authenticator
 	limiter *limit.Limiter
 	feed    *feed.Feed
+	// payloads tells a repeated request from another one under the same key.
+	payloads *idempotency.Payloads
 
 	fingerprint string
 	// stopping ends waits and streams, which would outlast a graceful end.
@@ -181,6 +184,7 @@ func newGateway(stopping context.Context, c Config) (*gateway, error) {
 		Secrets: g.ring.Secrets, Nonces: nonce.New(remembered, c.Bus.Now), Authorities: c.Authorities, Now: c.Bus.Now,
 	}}
 	g.limiter = limit.New(c.Limit.policy(), remembered, c.Bus.Now)
+	g.payloads = idempotency.NewPayloads(remembered)
 	g.feed = feed.New(c.Bus, g.log)
 	return g, nil
 }

@@ -143,24 +143,14 @@ func (f *fixture) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 			Problem: &vmlinev1.Problem{Cause: "There is no such cluster.", Next: "Name another."},
 		})
 	}
-	vm, after := &vmlinev1.VM{Ref: cmd.GetRef(), Uid: "u-1"}, uint64(0)
-	if last, err := f.bus.Last(ctx, cmd.GetRef()); err == nil {
-		vm, after = last.VM, last.Seq
+	last, err := f.bus.Last(ctx, cmd.GetRef())
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return err
 	}
-	if chain.Admit(vm, cmd).Verdict != chain.Admitted {
+	if last.VM.GetOperation().GetId() == cmd.GetId() || chain.Admit(last.VM, cmd).Verdict != chain.Admitted {
 		return nil
 	}
-	route, _ := chain.RouteOf(cmd.GetKind())
-	now := timestamppb.Now()
-	if cmd.GetKind() == vmlinev1.Operation_KIND_CREATE {
-		vm.Package, vm.PackageDigest = cmd.GetPackage(), cmd.GetPackageDigest()
-	}
-	vm.Status, vm.Event, vm.Problem = route.Statuses[0], vmlinev1.Event_EVENT_ADMITTED, nil
-	vm.Operation = &vmlinev1.Operation{
-		Id: cmd.GetId(), Kind: cmd.GetKind(), State: vmlinev1.Operation_STATE_RUNNING, Route: route.Statuses,
-		Reached: []*vmlinev1.Reached{{Status: route.Statuses[0], At: now}}, CreatedAt: now, RequestedBy: cmd.GetRequestedBy(),
-	}
-	_, err := f.bus.Append(ctx, vm, after)
+	_, err = f.bus.Append(ctx, chain.Begin(last.VM, cmd, f.bus.Now(), f.bus.NewID), last.Seq)
 	return err
 }
 

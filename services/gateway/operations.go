@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/gateway/internal/identity"
 )
 
@@ -16,61 +18,109 @@ import (
 const maxWait = 25 * time.Second
 
 type operationInput struct {
-	ID   string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}\\.[A-Za-z0-9_-]{1,64}$" patternDescription:"the id of an operation"`
-	Wait int    `query:"wait" minimum:"0" maximum:"25" doc:"Seconds to wait for the operation's end."`
+	ID string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}\\.[A-Za-z0-9_-]{1,64}$" patternDescription:"the id of an operation"`
+	Prefer
+	Wait int `query:"wait" minimum:"0" maximum:"25" doc:"Seconds to wait for the operation's end."`
 }
 
-func (g *gateway) getOperation(ctx context.Context, in *operationInput) (*struct{ Body api.Operation }, error) {
+func (g *gateway) getOperation(ctx context.Context, in *operationInput) (*operationOutput, error) {
 	op, err := g.findOperation(ctx, in.ID)
-	if err == nil && !op.Ended() && in.Wait > 0 {
-		op, err = g.awaitOperation(ctx, op, time.Duration(in.Wait)*time.Second)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body api.Operation }{op}, nil
+	if in.Wait > 0 {
+		in.Prefer.Prefer = "wait=" + strconv.Itoa(in.Wait)
+	}
+	out, err := g.waited(ctx, op, in.Prefer)
+	if out != nil {
+		out.Status = http.StatusOK // it is the operation that was asked for, whatever its status
+	}
+	return out, err
 }
 
-// findOperation looks where an operation can be: in the VM's present state, among the refusals,
-// still in the command stream, in the VM's history. The command stream is not read: an id that was
-// made on the VM's present state was sent, and nothing has come of it yet.
+// found is what is known of an operation.
+type found struct {
+	// operation is nil for one that is not known.
+	operation *api.Operation
+	// requestDigest is its request's, empty where that is not known.
+	requestDigest []byte
+}
+
 func (g *gateway) findOperation(ctx context.Context, id string) (api.Operation, error) {
-	vm, err := g.lastVM(ctx, identity.Ref(id))
+	f, err := g.lookUp(ctx, id)
 	if err != nil {
 		return api.Operation{}, err
 	}
-	if vm != nil && vm.GetOperation().GetId() == id {
-		return api.OperationOf(vm), nil
+	if f.operation == nil {
+		return api.Operation{}, problem(http.StatusNotFound, "There is no operation "+id+", or it is too old to be kept.", "Look at the VM itself.")
+	}
+	return *f.operation, nil
+}
+
+// lookUp looks where an operation can be: in the VM's present state, in its queue, still in the command
+// stream, among the refusals, in the VM's history. It looks in this order because an operation moves
+// from one to the next.
+func (g *gateway) lookUp(ctx context.Context, id string) (found, error) {
+	ref := identity.Ref(id)
+	vm, err := g.lastVM(ctx, ref)
+	if err != nil {
+		return found{}, err
+	}
+	if f := present(vm, id); f.operation != nil {
+		return f, nil
+	}
+	pending, err := g.bus.PendingCommands(ctx, ref)
+	if err != nil {
+		return found{}, g.busProblem("read commands", err)
+	}
+	for _, cmd := range pending {
+		if cmd.GetId() == id {
+			op := api.PendingOperation(cmd)
+			return found{&op, cmd.GetRequestDigest()}, nil
+		}
 	}
 	refusal, err := g.refusal(ctx, id)
 	if err != nil {
-		return api.Operation{}, err
+		return found{}, err
 	}
 	if refusal != nil {
-		return api.FromRefusal(refusal), nil
+		op := api.FromRefusal(refusal)
+		return found{operation: &op}, nil
 	}
-	if kind, ok := g.ids.Pending(id, vm.GetOperation().GetId()); ok {
-		return api.Accepted(id, identity.Ref(id), kind), nil
-	}
-	return g.earlierOperation(ctx, id)
+	return g.inHistory(ctx, ref, id)
 }
 
-// earlierOperation looks in the VM's log, newest first.
-func (g *gateway) earlierOperation(ctx context.Context, id string) (api.Operation, error) {
-	history, err := g.bus.History(ctx, identity.Ref(id))
+// present looks into the VM's state.
+func present(vm *vmlinev1.VM, id string) found {
+	if vm.GetOperation().GetId() == id {
+		op := api.OperationOf(vm)
+		return found{&op, vm.GetOperation().GetRequestDigest()}
+	}
+	if vm.GetQueued().GetId() == id {
+		return found{operation: api.QueuedOperation(vm)}
+	}
+	return found{}
+}
+
+// inHistory looks in the VM's log, newest first.
+func (g *gateway) inHistory(ctx context.Context, ref, id string) (found, error) {
+	history, err := g.bus.History(ctx, ref)
 	if err != nil && !errors.Is(err, bus.ErrNotFound) {
-		return api.Operation{}, g.busProblem("read history", err)
+		return found{}, g.busProblem("read history", err)
 	}
 	for i := len(history) - 1; i >= 0; i-- {
-		if history[i].VM.GetOperation().GetId() != id {
-			continue
-		}
+		vm := history[i].VM
 		if i == len(history)-1 {
-			return api.OperationOf(history[i].VM), nil
+			if f := present(vm, id); f.operation != nil {
+				return f, nil
+			}
 		}
-		return api.InterruptedAt(history[i].VM, history[i+1].Time), nil
+		if vm.GetOperation().GetId() == id {
+			op := api.InterruptedAt(vm, history[i+1].Time)
+			return found{&op, vm.GetOperation().GetRequestDigest()}, nil
+		}
 	}
-	return api.Operation{}, problem(http.StatusNotFound, "There is no operation "+id+", or it is too old to be kept.", "Look at the VM itself.")
+	return found{}, nil
 }
 
 // Between changes of the VM a waiting request looks by itself: a refusal is no change of a VM, and

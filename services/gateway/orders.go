@@ -26,17 +26,24 @@ type RefInput struct {
 
 type putInput struct {
 	RefInput
+	Actor
+	Prefer
 	Body api.Package
 }
 
 // Resolve completes the package and checks what its single fields cannot say.
 func (in *putInput) Resolve(huma.Context) []error {
-	if in.Body.Name == "" {
-		in.Body.Name = hostName(in.Ref)
+	return checkPackage(in.Ref, &in.Body, "body")
+}
+
+// checkPackage completes a package and says what is wrong with it, at its place in the request.
+func checkPackage(ref string, p *api.Package, at string) []error {
+	if p.Name == "" {
+		p.Name = hostName(ref)
 	}
 	var errs []error
-	for _, f := range check.Package(&in.Body) {
-		errs = append(errs, &huma.ErrorDetail{Location: f.Location, Message: f.Message})
+	for _, f := range check.Package(p) {
+		errs = append(errs, &huma.ErrorDetail{Location: at + strings.TrimPrefix(f.Location, "body"), Message: f.Message})
 	}
 	return errs
 }
@@ -56,80 +63,116 @@ func hostName(ref string) string {
 	return name
 }
 
-// operationOutput is an answer that names an operation.
-type operationOutput struct {
-	Status   int
-	Location string `header:"Location" doc:"Where the operation is."`
-	Body     api.Operation
+type deleteInput struct {
+	RefInput
+	Actor
+	Prefer
 }
 
-func operationAnswer(status int, op api.Operation) *operationOutput {
-	return &operationOutput{Status: status, Location: "/v1/operations/" + op.ID, Body: op}
+// operationOutput is an answer that names an operation.
+type operationOutput struct {
+	Status            int
+	Location          string `header:"Location" doc:"Where the operation is."`
+	PreferenceApplied string `header:"Preference-Applied" doc:"wait, where the answer waited for the operation."`
+	Body              api.Operation
+}
+
+// operationAnswer is 202 while something is to happen yet, else 200.
+func operationAnswer(op api.Operation) *operationOutput {
+	out := &operationOutput{Status: http.StatusOK, Location: "/v1/operations/" + op.ID, Body: op}
+	if !op.Ended() {
+		out.Status = http.StatusAccepted
+	}
+	return out
 }
 
 func (g *gateway) putService(ctx context.Context, in *putInput) (*operationOutput, error) {
-	digest, err := g.ids.Digest(&in.Body)
+	vm, err := g.lastVM(ctx, in.Ref)
 	if err != nil {
 		return nil, err
 	}
-	var sealed []byte
-	if password := in.Body.CloudInit.Password; password != "" {
-		if sealed, err = g.sealer.Seal([]byte(password)); err != nil {
-			return nil, err
-		}
+	cmd := &vmlinev1.Command{Ref: in.Ref, Kind: chain.Order(vm), RequestedBy: in.requester(ctx)}
+	if err := g.pack(cmd, &in.Body); err != nil {
+		return nil, err
 	}
-	return g.order(ctx, &vmlinev1.Command{
-		Ref: in.Ref, Kind: vmlinev1.Operation_KIND_CREATE, Package: in.Body.ToProto(sealed), PackageDigest: digest,
-	})
+	return g.order(ctx, vm, cmd, in.Prefer)
 }
 
-func (g *gateway) deleteService(ctx context.Context, in *RefInput) (*operationOutput, error) {
-	return g.order(ctx, &vmlinev1.Command{Ref: in.Ref, Kind: vmlinev1.Operation_KIND_TERMINATE})
-}
-
-// order sends the command unless what it asks for is already so or already under way. What
-// admission will say is only forecast here, so that the caller hears of a refusal at once; lifecycle
-// decides.
-func (g *gateway) order(ctx context.Context, cmd *vmlinev1.Command) (*operationOutput, error) {
-	vm, err := g.lastVM(ctx, cmd.GetRef())
+func (g *gateway) deleteService(ctx context.Context, in *deleteInput) (*operationOutput, error) {
+	vm, err := g.lastVM(ctx, in.Ref)
 	if err != nil {
 		return nil, err
 	}
-	if vm == nil && cmd.GetKind() == vmlinev1.Operation_KIND_TERMINATE {
-		return nil, noSuchVM(cmd.GetRef())
-	}
-	decision := chain.Admit(vm, cmd)
-	switch decision.Verdict {
-	case chain.Admitted, chain.Queued:
-		return g.send(ctx, cmd, vm)
-	case chain.Joined:
-		op := api.OperationOf(vm)
-		if op.Ended() {
-			return operationAnswer(http.StatusOK, op), nil
-		}
-		return operationAnswer(http.StatusAccepted, op), nil
-	default:
-		p := problem(http.StatusConflict, decision.Reason, decision.Next)
-		p.Type = api.TypeConflict
-		if vm.GetOperation().GetState() == vmlinev1.Operation_STATE_RUNNING {
-			p.Type = api.TypeOperationInProgress
-		}
-		return nil, p
-	}
+	cmd := &vmlinev1.Command{Ref: in.Ref, Kind: vmlinev1.Operation_KIND_TERMINATE, RequestedBy: in.requester(ctx)}
+	return g.order(ctx, vm, cmd, in.Prefer)
 }
 
-func (g *gateway) send(ctx context.Context, cmd *vmlinev1.Command, vm *vmlinev1.VM) (*operationOutput, error) {
+// pack puts a package into a command, its password sealed.
+func (g *gateway) pack(cmd *vmlinev1.Command, p *api.Package) (err error) {
+	if cmd.PackageDigest, err = g.ids.Digest(p); err != nil {
+		return err
+	}
+	sealed, err := g.seal(p.CloudInit.Password)
+	cmd.Package = p.ToProto(sealed)
+	return err
+}
+
+// seal seals a password for the provisioner, nil for none.
+func (g *gateway) seal(password string) ([]byte, error) {
+	if password == "" {
+		return nil, nil
+	}
+	return g.sealer.Seal([]byte(password))
+}
+
+// order sends a command that is its own idempotency key: what it wants is whole.
+func (g *gateway) order(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command, p Prefer) (*operationOutput, error) {
+	joined, err := g.forecast(vm, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if joined != nil {
+		return g.waited(ctx, *joined, p)
+	}
 	cmd.After = vm.GetOperation().GetId()
-	var err error
 	if cmd.Id, err = g.operationID(ctx, cmd); err != nil {
 		return nil, err
 	}
-	cmd.CreatedAt, cmd.RequestedBy = timestamppb.New(g.bus.Now()), "api"
+	return g.send(ctx, cmd, p)
+}
+
+// forecast says what admission will say, so that the caller hears of a refusal at once; lifecycle
+// decides. It returns the operation that the command would join, nil where it is to be sent.
+func (g *gateway) forecast(vm *vmlinev1.VM, cmd *vmlinev1.Command) (*api.Operation, error) {
+	decision := chain.Admit(vm, cmd)
+	switch decision.Verdict {
+	case chain.Admitted, chain.Queued:
+		return nil, nil
+	case chain.Joined:
+		op := api.OperationOf(vm)
+		return &op, nil
+	}
+	if vm == nil && cmd.GetKind() != vmlinev1.Operation_KIND_CREATE && cmd.GetKind() != vmlinev1.Operation_KIND_ADOPT {
+		return nil, noSuchVM(cmd.GetRef())
+	}
+	p := problem(http.StatusConflict, decision.Reason, decision.Next)
+	p.Type = api.TypeConflict
+	if vm.GetOperation().GetState() == vmlinev1.Operation_STATE_RUNNING {
+		p.Type = api.TypeOperationInProgress
+	}
+	return nil, p
+}
+
+// send stores a command and answers once JetStream has it.
+func (g *gateway) send(ctx context.Context, cmd *vmlinev1.Command, p Prefer) (*operationOutput, error) {
+	cmd.CreatedAt = timestamppb.New(g.bus.Now())
 	if err := g.bus.SendCommand(ctx, cmd); err != nil {
 		return nil, g.busProblem("send command", err)
 	}
-	g.log.Info("order accepted", "ref", cmd.GetRef(), "operation", cmd.GetId(), "kind", chain.KindName(cmd.GetKind()))
-	return operationAnswer(http.StatusAccepted, api.Accepted(cmd.GetId(), cmd.GetRef(), cmd.GetKind())), nil
+	g.log.Info("order accepted", "ref", cmd.GetRef(), "operation", cmd.GetId(), "kind", chain.KindName(cmd.GetKind()), "by", cmd.GetRequestedBy())
+	op := api.Accepted(cmd.GetId(), cmd.GetRef(), cmd.GetKind())
+	op.RequestedBy = cmd.GetRequestedBy()
+	return g.waited(ctx, op, p)
 }
 
 // retrySpan is how often a command that was refused on the same state of the VM may be tried again.

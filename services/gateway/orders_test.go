@@ -38,7 +38,7 @@ func TestOrderBecomesOneWholeCommand(t *testing.T) {
 	p.Firewall = api.Firewall{PolicyIn: "ACCEPT", PolicyOut: "ACCEPT", LogLevelIn: "nolog", LogLevelOut: "nolog"}
 	want := &vmlinev1.Command{
 		Id: op.ID, Ref: "w1-1001", Kind: vmlinev1.Operation_KIND_CREATE, Package: p.ToProto(sealed),
-		PackageDigest: cmd.GetPackageDigest(), CreatedAt: cmd.GetCreatedAt(), RequestedBy: "api",
+		PackageDigest: cmd.GetPackageDigest(), CreatedAt: cmd.GetCreatedAt(), RequestedBy: "admin",
 	}
 	if !proto.Equal(cmd, want) || len(cmd.GetPackageDigest()) != 32 || cmd.GetCreatedAt() == nil {
 		t.Errorf("got  %v\nwant %v", cmd, want)
@@ -116,8 +116,9 @@ func TestOrdersThatCannotBe(t *testing.T) {
 	if !strings.Contains(p.Detail, op.ID) || p.Next == "" {
 		t.Errorf("problem: %+v", p)
 	}
-	f.change("w1-1", finish)
-	resp, body = f.call("PUT", "/v1/services/w1-1", other)
+	f.change("w1-1", park)
+	f.change("w1-1", func(vm *vmlinev1.VM) { vm.Operation.Goal = vmlinev1.Operation_KIND_CHANGE_PACKAGE })
+	resp, body = f.act("w1-1", `{"type":"start"}`, newText())
 	f.wantProblem(resp, body, http.StatusConflict, api.TypeConflict)
 	resp, body = f.call("DELETE", "/v1/services/w1-2", "")
 	f.wantProblem(resp, body, http.StatusNotFound, api.TypeNotFound)

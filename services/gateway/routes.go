@@ -16,6 +16,7 @@ import (
 // register is the table of routes: what each needs, and who answers.
 func (g *gateway) register(a huma.API) {
 	g.registerServices(a)
+	g.registerActions(a)
 	g.registerFeed(a)
 	g.registerKeys(a)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
 func (g *gateway) registerServices(a huma.API) {
@@ -44,10 +45,30 @@ func (g *gateway) getService(ctx context.Context, in *RefInput) (*struct{ Body a
 	if err != nil {
 		return nil, err
 	}
-	if vm == nil {
+	pending, err := g.bus.PendingCommands(ctx, in.Ref)
+	if err != nil {
+		return nil, g.busProblem("read commands", err)
+	}
+	if vm == nil && len(pending) == 0 {
 		return nil, noSuchVM(in.Ref)
 	}
-	return &struct{ Body api.Service }{api.FromVM(vm)}, nil
+	return &struct{ Body api.Service }{service(vm, pending)}, nil
+}
+
+// service is one VM with all that is known of it. A VM that is ordered and not admitted yet has its order
+// only.
+func service(vm *vmlinev1.VM, pending []*vmlinev1.Command) api.Service {
+	s := api.FromVM(vm)
+	s.Actions = api.Offers(vm)
+	for _, cmd := range pending {
+		if cmd.GetId() != vm.GetOperation().GetId() { // else it was admitted between the two looks
+			s.Pending = append(s.Pending, api.PendingOperation(cmd))
+		}
+	}
+	if vm == nil {
+		s.Ref, s.Status, s.Operation = pending[0].GetRef(), "", s.Pending[0]
+	}
+	return s
 }
 
 type listInput struct {

@@ -33,10 +33,13 @@ type Command struct {
 	Package       *Package `protobuf:"bytes,4,opt,name=package,proto3" json:"package,omitempty"`
 	PackageDigest []byte   `protobuf:"bytes,5,opt,name=package_digest,json=packageDigest,proto3" json:"package_digest,omitempty"`
 	// after is the operation that the sender saw as the VM's last, empty for none.
-	After         string                 `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	RequestedBy   string                 `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
-	Params        *Params                `protobuf:"bytes,9,opt,name=params,proto3" json:"params,omitempty"`
+	After       string                 `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	CreatedAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	RequestedBy string                 `protobuf:"bytes,8,opt,name=requested_by,json=requestedBy,proto3" json:"requested_by,omitempty"`
+	Params      *Params                `protobuf:"bytes,9,opt,name=params,proto3" json:"params,omitempty"`
+	// request_digest tells a repeated request from another one under the same idempotency key, without
+	// holding its secrets.
+	RequestDigest []byte `protobuf:"bytes,10,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,6 +133,13 @@ func (x *Command) GetRequestedBy() string {
 func (x *Command) GetParams() *Params {
 	if x != nil {
 		return x.Params
+	}
+	return nil
+}
+
+func (x *Command) GetRequestDigest() []byte {
+	if x != nil {
+		return x.RequestDigest
 	}
 	return nil
 }
@@ -327,7 +337,7 @@ var File_vmline_v1_command_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_command_proto_rawDesc = "" +
 	"\n" +
-	"\x17vmline/v1/command.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\x1a\x12vmline/v1/vm.proto\"\xce\x02\n" +
+	"\x17vmline/v1/command.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\x1a\x12vmline/v1/vm.proto\"\xf5\x02\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12-\n" +
@@ -338,7 +348,9 @@ const file_vmline_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
 	"\frequested_by\x18\b \x01(\tR\vrequestedBy\x12)\n" +
-	"\x06params\x18\t \x01(\v2\x11.vmline.v1.ParamsR\x06params\"\xd6\x01\n" +
+	"\x06params\x18\t \x01(\v2\x11.vmline.v1.ParamsR\x06params\x12%\n" +
+	"\x0erequest_digest\x18\n" +
+	" \x01(\fR\rrequestDigest\"\xd6\x01\n" +
 	"\aRefusal\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12-\n" +

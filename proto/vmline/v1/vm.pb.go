@@ -899,7 +899,9 @@ type Operation struct {
 	Before *Before `protobuf:"bytes,11,opt,name=before,proto3" json:"before,omitempty"`
 	Result *Result `protobuf:"bytes,12,opt,name=result,proto3" json:"result,omitempty"`
 	// problem is why a step refused the operation.
-	Problem       *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
+	// request_digest is the command's.
+	RequestDigest []byte `protobuf:"bytes,14,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1021,6 +1023,13 @@ func (x *Operation) GetResult() *Result {
 func (x *Operation) GetProblem() *Problem {
 	if x != nil {
 		return x.Problem
+	}
+	return nil
+}
+
+func (x *Operation) GetRequestDigest() []byte {
+	if x != nil {
+		return x.RequestDigest
 	}
 	return nil
 }
@@ -1784,7 +1793,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x05drift\x18\x1c \x03(\v2\x10.vmline.v1.DriftR\x05drift\x12$\n" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
 	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
-	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\xb8\v\n" +
+	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\xdf\v\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -1801,7 +1810,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	" \x01(\v2\x11.vmline.v1.ParamsR\x06params\x12)\n" +
 	"\x06before\x18\v \x01(\v2\x11.vmline.v1.BeforeR\x06before\x12)\n" +
 	"\x06result\x18\f \x01(\v2\x11.vmline.v1.ResultR\x06result\x12,\n" +
-	"\aproblem\x18\r \x01(\v2\x12.vmline.v1.ProblemR\aproblem\"\xe4\x05\n" +
+	"\aproblem\x18\r \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12%\n" +
+	"\x0erequest_digest\x18\x0e \x01(\fR\rrequestDigest\"\xe4\x05\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_CREATE\x10\x01\x12\x12\n" +

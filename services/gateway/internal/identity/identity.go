@@ -41,12 +41,17 @@ const (
 var encoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 
 // Digest of a package with its secrets, in the canonical form that Go's encoder gives a struct.
-func (k Key) Digest(p *api.Package) ([]byte, error) {
-	data, err := json.Marshal(p)
+func (k Key) Digest(p *api.Package) ([]byte, error) { return k.digest("package", p) }
+
+// ActionDigest is the digest of a whole action with its secrets.
+func (k Key) ActionDigest(a *api.Action) ([]byte, error) { return k.digest("action", a) }
+
+func (k Key) digest(what string, v any) ([]byte, error) {
+	data, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("encode package: %w", err)
+		return nil, fmt.Errorf("encode %s: %w", what, err)
 	}
-	return k.mac("package", string(data)), nil
+	return k.mac(what, string(data)), nil
 }
 
 // OperationID of a command: equal commands on the same state of a VM have the same id.
