@@ -96,6 +96,10 @@ func (u *upProcess) startSim(t *testing.T) string {
 	other := cfg.Templates[0]
 	other.VMID, other.Name = 9001, "debian-12"
 	cfg.Templates = append(cfg.Templates, other)
+	cfg.VMs = append(cfg.VMs, pvesim.VMSpec{
+		VMID: 500, Node: "pve1", Name: "grown", Storage: "shared1", DiskGB: 10, CloudInit: true, Running: true,
+		Config: map[string]string{"net0": "virtio=BC:24:11:00:05:00,bridge=vmbr0", "ipconfig0": "ip=203.0.113.15/24,gw=203.0.113.1"},
+	})
 	u.sim = pvesim.New(cfg)
 	t.Cleanup(u.sim.Close)
 	server, err := u.sim.Listen("127.0.0.1:0")

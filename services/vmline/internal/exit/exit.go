@@ -33,6 +33,14 @@ func BadUsage(err error) error { return &usageError{err} }
 // BadUsagef is BadUsage with a text of its own.
 func BadUsagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
+// lateError is a wait that has lasted too long.
+type lateError struct{ text string }
+
+func (e *lateError) Error() string { return e.text }
+
+// Late is the error of a wait that has lasted too long. What was waited for goes on.
+func Late(format string, args ...any) error { return &lateError{fmt.Sprintf(format, args...)} }
+
 // ErrSaid is a failure whose reason was printed already.
 var ErrSaid = errors.New("the reason was printed")
 
@@ -40,6 +48,7 @@ var ErrSaid = errors.New("the reason was printed")
 func Code(err error) int {
 	var (
 		usage   *usageError
+		late    *lateError
 		problem *api.Problem
 	)
 	switch {
@@ -49,7 +58,7 @@ func Code(err error) int {
 		return Usage
 	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
 		return NotFound
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
 		return TimedOut
 	default:
 		return Failed
@@ -61,7 +70,11 @@ func CheckArgs(c *cobra.Command) {
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
+			err := check(c, args)
+			if err == nil {
+				err = c.ValidateRequiredFlags() // cobra would do it next, and not say that it is usage
+			}
+			if err != nil {
 				return BadUsagef("%w; see: %s --help", err, c.CommandPath())
 			}
 			return nil

@@ -26,7 +26,7 @@ type person struct {
 
 func personAt(in io.Reader, out io.Writer) person {
 	return person{in: in, out: out, there: output.Terminal(in), secret: func() (string, error) {
-		text, err := term.ReadPassword(int(in.(*os.File).Fd())) //nolint:gosec // a file's number is small
+		text, err := term.ReadPassword(int(in.(*os.File).Fd()))
 		return string(text), err
 	}}
 }

@@ -23,23 +23,72 @@ func newVMGet(r *remote) *cobra.Command {
 }
 
 func serviceTable(w io.Writer, s api.Service) {
-	for _, row := range [][2]string{
-		{"ref", s.Ref}, {"status", s.Status}, {"remote", strings.TrimSpace(s.RemoteStatus + " " + s.RemoteLock)},
+	rows := [][2]string{
+		{"ref", s.Ref}, {"status", s.Status}, {"remote", remoteState(s)},
 		{"cluster", s.Cluster}, {"node", s.Node}, {"vmid", vmid(s.VMID)}, {"mac", s.MAC}, {"addresses", addresses(s)},
-		{"operation", s.Operation.Type + " " + s.Operation.Status + " (" + s.Operation.ID + ")"},
-	} {
+		{"operation", operationText(s.Operation)},
+	}
+	rows = append(rows, troubles(s)...)
+	if len(s.Possible) > 0 {
+		rows = append(rows, [2]string{"possible", hyphens(strings.Join(s.Possible, " "))})
+	}
+	for _, row := range rows {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], dash(row[1]))
-	}
-	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "warning\t%s\n", warning)
-	}
-	if p := s.Problem; p != nil {
-		fmt.Fprintf(w, "problem\t%s\nkept\t%s\nnext\t%s\n", p.Cause, dash(p.Kept), dash(p.Next))
 	}
 	fmt.Fprintln(w)
 	for _, step := range s.Operation.Steps {
 		fmt.Fprintln(w, stepColumns(step))
 	}
+}
+
+// remoteState is what Proxmox says of the machine, and what else it should be.
+func remoteState(s api.Service) string {
+	text := s.RemoteStatus
+	if s.WantedPower != "" && s.RemoteStatus != "" && s.WantedPower != s.RemoteStatus {
+		text += ", wanted " + s.WantedPower
+	}
+	if s.RemoteLock != "" {
+		text += ", locked by " + s.RemoteLock
+	}
+	return text
+}
+
+func operationText(op api.Operation) string {
+	text := op.Type + " " + op.Status
+	if op.Goal != "" {
+		text += ", goal " + op.Goal
+	}
+	if op.Result != nil && op.Result.Note != "" {
+		text += ", " + op.Result.Note
+	}
+	return text + " (" + op.ID + ")"
+}
+
+// troubles are what waits, what is queued, what keeps the machine and where it is not as it should be.
+func troubles(s api.Service) [][2]string {
+	var rows [][2]string
+	if r := s.Retry; r != nil {
+		rows = append(rows, [2]string{"waits", fmt.Sprintf("since %s, attempt %d at %s", since(r.FirstFailedAt), r.Attempts+1, moment(r.NotBefore))})
+	}
+	if p := s.Problem; p != nil {
+		rows = append(rows, [2]string{"problem", p.Cause}, [2]string{"kept", p.Kept}, [2]string{"next", p.Next})
+		if p.Step != "" {
+			rows = append(rows, [2]string{"step", p.Step + ", since " + since(p.Since)})
+		}
+	}
+	if s.Queued != nil {
+		rows = append(rows, [2]string{"queued", operationText(*s.Queued)})
+	}
+	for _, op := range s.Pending {
+		rows = append(rows, [2]string{"sent", operationText(op)})
+	}
+	for _, d := range s.Drift {
+		rows = append(rows, [2]string{"drift", d.Kind + ": " + d.Detail + ", since " + since(d.Since)})
+	}
+	for _, warning := range s.Warnings {
+		rows = append(rows, [2]string{"warning", warning})
+	}
+	return rows
 }
 
 func stepLine(s api.Step) string {
@@ -82,4 +131,12 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// since is a time and how long ago that was.
+func since(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return fmt.Sprintf("%s (%s)", moment(t), time.Since(t).Round(time.Second))
 }

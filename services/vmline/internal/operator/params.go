@@ -1,7 +1,8 @@
 package operator
 
 import (
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,9 +76,9 @@ func addParams(c *cobra.Command, r chain.Route, w *wishes) {
 // statuses are the names of all local statuses.
 func statuses() []string {
 	var names []string
-	for number := range int32(len(vmlinev1.Status_name)) {
-		if s := vmlinev1.Status(number); number != 0 && !strings.HasPrefix(s.String(), "STATUS_UNSPECIFIED") {
-			names = append(names, chain.Name(s))
+	for _, number := range slices.Sorted(maps.Keys(vmlinev1.Status_name)) {
+		if number != 0 {
+			names = append(names, chain.Name(vmlinev1.Status(number)))
 		}
 	}
 	return names

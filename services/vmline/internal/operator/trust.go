@@ -8,15 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
-
-// besideToken is the certificate that a gateway makes for itself, where it keeps its token.
-const besideToken = "tls.crt"
 
 // trust says which certificate the gateway may show: one with the fingerprint, else one that the file's
 // certificates vouch for, else one that the system's do or that stands beside the token.
@@ -35,17 +33,25 @@ func (r *remote) trust() (*tls.Config, error) {
 		cfg.RootCAs = x509.NewCertPool()
 		return cfg, addCertificates(cfg.RootCAs, r.caFile)
 	default:
-		own := filepath.Join(filepath.Dir(r.tokenFile), besideToken)
-		if _, err := os.Stat(own); err != nil {
-			break
-		}
 		var err error
-		if cfg.RootCAs, err = x509.SystemCertPool(); err != nil {
-			cfg.RootCAs = x509.NewCertPool()
-		}
-		return cfg, addCertificates(cfg.RootCAs, own)
+		cfg.RootCAs, err = besideToken(r.tokenFile)
+		return cfg, err
 	}
 	return cfg, nil
+}
+
+// besideToken are the system's certificates and the one that a gateway makes for itself and keeps with its
+// token; nil stands for the system's alone.
+func besideToken(tokenFile string) (*x509.CertPool, error) {
+	own := filepath.Join(filepath.Dir(tokenFile), "tls.crt")
+	if _, err := os.Stat(own); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a system without certificates
+	}
+	return pool, addCertificates(pool, own)
 }
 
 func addCertificates(pool *x509.CertPool, file string) error {

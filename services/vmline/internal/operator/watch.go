@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,9 +35,12 @@ exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --ti
 			if err != nil {
 				return err
 			}
-			op, err := watch.Operation(ctx, client, s.Operation, func(step api.Step) error {
+			op, err := watch.Operation(ctx, client, newest(s), func(step api.Step) error {
 				return format.PrintLine(c.OutOrStdout(), step, stepLine(step))
 			})
+			if errors.Is(err, context.DeadlineExceeded) {
+				return goesOn(op, timeout)
+			}
 			if err != nil {
 				return err
 			}
@@ -46,6 +50,15 @@ exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --ti
 	format.AddFlag(c)
 	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to watch, for example 10m; 0 means until the end")
 	return c
+}
+
+// newest is the operation that was asked for last: one that is stored and not admitted yet, else the
+// VM's own.
+func newest(s api.Service) api.Operation {
+	if n := len(s.Pending); n > 0 {
+		return s.Pending[n-1]
+	}
+	return s.Operation
 }
 
 // within bounds a context; 0 leaves it as it is.
@@ -61,7 +74,7 @@ func outcome(op api.Operation) error {
 	if op.Status == api.StatusSucceeded {
 		return nil
 	}
-	return fmt.Errorf("%s of %s: %s%s", op.Type, op.ServiceRef, op.Status, problemText(op.Error))
+	return fmt.Errorf("%s: %s%s", name(op), op.Status, problemText(op.Error))
 }
 
 // problemText says what happened, what was kept safe and what is next, a line each.

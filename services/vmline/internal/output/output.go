@@ -75,5 +75,5 @@ func Coloured(w io.Writer) bool { return os.Getenv("NO_COLOR") == "" && Terminal
 // Terminal says whether a person reads from, or types into, a stream.
 func Terminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file's number is small
+	return ok && term.IsTerminal(int(file.Fd()))
 }
