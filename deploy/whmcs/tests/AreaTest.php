@@ -42,6 +42,8 @@ final class AreaTest extends WhmcsCase
         $service = States::parked($this->ref());
         $service['addresses'] = States::ready($this->ref())['addresses'];
         $service['remote_lock'] = 'backup';
+        $service['queued'] = ['type' => 'suspend'];
+        $service['drift'] = [['kind' => 'power', 'detail' => 'It <runs>.'], ['kind' => 'hardware', 'detail' => 'It has 3 cores.']];
         $service['actions'] = [
             ['type' => 'start', 'allowed' => false, 'reason' => 'The machine is not "ready".'],
             ['type' => 'retry', 'allowed' => true], ['type' => 'create', 'allowed' => true],
@@ -52,6 +54,7 @@ final class AreaTest extends WhmcsCase
         $this->assertSame(['creation', 'running', 'backup', 'pve2', '150'], [$fields['Local status'], $fields['Remote status'], $fields['Lock'],
             $fields['Node'], $fields['VM ID']]);
         $this->assertSame('2001:db8::7/64 of v6<br>203.0.113.7/24 of v4<br>203.0.113.8/24 of v4', $fields['Addresses']);
+        $this->assertSame(['suspend', 'It &lt;runs&gt;.<br>It has 3 cores.'], [$fields['Next'], $fields['Differs']]);
         $this->assertStringContainsString('create parked', $fields['Operation']);
         $this->assertStringContainsString('Before set_ip: The pool &lt;v4&gt; is empty.', $fields['Operation']);
         $this->assertStringContainsString('Next: Add addresses to the pool.', $fields['Operation']);
@@ -130,42 +133,9 @@ final class AreaTest extends WhmcsCase
         $this->assertSame('ubuntu-26', Record::find(self::SERVICE)->template, 'the machine keeps it');
     }
 
-    public function testAccountsAndUsage(): void
-    {
-        $service = States::ready($this->ref());
-        $service['package'] = ['name' => 'vm-1', 'template' => 'tmpl', 'dns' => ['domain' => 'example.net'], 'cloud_init' => ['user' => 'debian'],
-            'system_disk' => ['size_gb' => 10], 'additional_disk' => ['size_gb' => 5]];
-        $this->fake->answer(['GET /v1/services?limit=200' => [['body' => ['items' => [$service, States::terminated('w1-5')]]]]]);
-        $list = vmline_ListAccounts($this->params());
-        $this->assertTrue($list['success']);
-        $this->assertCount(1, $list['accounts']);
-        $this->assertSame(['vm-1.example.net', 'vm-1.example.net', 'tmpl', 'Active'], [$list['accounts'][0]['domain'],
-            $list['accounts'][0]['uniqueIdentifier'], $list['accounts'][0]['product'], $list['accounts'][0]['status']]);
-        $this->assertMatchesRegularExpression('/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/', $list['accounts'][0]['created']);
-        vmline_UsageUpdate($this->params());
-        $this->assertSame('15360', (string) $this->hosting()->disklimit);
-    }
-
     private function stands(array $service, array $more = []): void
     {
         Record::accepted(self::SERVICE, self::SERVER, ['id' => 'op', 'status' => 'accepted'], $more);
         $this->fake->answer(["GET /v1/services/{$this->ref()}" => [['body' => $service]]]);
-    }
-
-    private function render(array $page): string
-    {
-        require_once 'smarty4/bootstrap.php';
-        $dir = sys_get_temp_dir() . '/vmline-smarty-' . bin2hex(random_bytes(6));
-        $smarty = new \Smarty();
-        $smarty->setCompileDir($dir);
-        foreach ($page['templateVariables'] + ['token' => 't"oken'] as $name => $value) {
-            $smarty->assign($name, $value);
-        }
-        try {
-            return $smarty->fetch(dirname(__DIR__) . '/modules/servers/vmline/' . $page['tabOverviewModuleOutputTemplate']);
-        } finally {
-            array_map('unlink', glob("$dir/*"));
-            rmdir($dir);
-        }
     }
 }

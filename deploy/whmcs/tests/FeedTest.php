@@ -60,63 +60,6 @@ final class FeedTest extends WhmcsCase
         $this->assertCount(2, $this->calls('SendEmail'));
     }
 
-    public function testAMailThatCannotBeSentIsTriedAgain(): void
-    {
-        $this->insert('tblconfiguration', ['setting' => 'stand_in_fails_SendEmail']);
-        $this->events([5 => States::ready($this->ref())]);
-        $this->feed()->pull();
-        $this->assertCount(1, $this->calls('failed SendEmail'));
-        $this->assertStringContainsString('The mail server is down', $this->calls('logActivity')[0][0]);
-        Capsule::table('tblconfiguration')->where('setting', 'stand_in_fails_SendEmail')->delete();
-        $this->feed()->pull();
-        $this->assertCount(0, $this->calls('SendEmail'), 'not before a minute has passed');
-        Capsule::table('mod_vmline_outbox')->update(['due_at' => 0]);
-        $this->feed()->pull();
-        $this->assertCount(1, $this->calls('SendEmail'));
-    }
-
-    public function testAMailInTheHandsOfOneThatDiedIsNotSentTwice(): void
-    {
-        $this->events([5 => States::ready($this->ref())]);
-        Capsule::table('mod_vmline_outbox')->insert(['once' => 'ready:' . self::SERVICE . ':uid-1', 'kind' => 'ready_mail', 'status' => 'doing',
-            'serviceid' => self::SERVICE, 'serverid' => self::SERVER, 'payload' => '{}']);
-        $this->feed()->pull();
-        $this->assertSame([], $this->calls('SendEmail'));
-        Capsule::table('mod_vmline_outbox')->update(['due_at' => 1]); // long ago
-        $this->feed()->pull();
-        $this->feed()->pull();
-        $this->assertSame([], $this->calls('SendEmail'));
-        $told = $this->calls('TriggerNotificationEvent');
-        $this->assertSame(['ready mail of service 1001 needs a person'], array_column($told, 'title'));
-    }
-
-    /** Another process sends the second mail while this one sends the first. */
-    public function testTwoWhoSendMailsAtOnce(): void
-    {
-        $this->service(1002);
-        $this->events([5 => States::ready($this->ref()), 6 => States::ready($this->ref(1002))]);
-        $other = function (): array {
-            $GLOBALS['stand_in_hooks']['EmailPreSend'] = [];
-            $this->feed()->pull();
-            return [];
-        };
-        $GLOBALS['stand_in_hooks']['EmailPreSend'] = [$other];
-        $this->feed()->pull();
-        $this->assertSame([1002, 1001], array_column($this->calls('SendEmail'), 'id'));
-    }
-
-    public function testWelcomeMailsOfWhmcsAreHeldBackUntilTheMachineIsReady(): void
-    {
-        $asks = static fn (string $template): array => run_hook('EmailPreSend', ['messagename' => $template, 'relid' => self::SERVICE])[0];
-        $this->assertSame(['abortsend' => true], $asks('VPS Ready'));
-        $this->assertSame([], $asks('Invoice Created'));
-        $this->events([5 => States::ready($this->ref())]);
-        $this->feed()->pull();
-        $this->assertSame([], $asks('VPS Ready'), 'an admin may send it again');
-        Capsule::table('tblproducts')->update(['servertype' => 'other']);
-        $this->assertSame([], $asks('VPS Ready'), 'another module\'s product');
-    }
-
     public function testATerminatedMachine(): void
     {
         $this->events([5 => States::ready($this->ref())]);
@@ -330,52 +273,6 @@ final class FeedTest extends WhmcsCase
         (new Feed(self::SERVER, $gateway, static fn (): int => time()))->pull();
         $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip);
         $this->assertCount(2, $this->fake->requests('GET /v1/events'));
-    }
-
-    public function testTheDailyComparison(): void
-    {
-        $this->service(1002);
-        Capsule::table('tblhosting')->update(['domainstatus' => 'Active']);
-        $this->fake->answer([
-            'GET /v1/events' => [States::page([], 0)],
-            'GET /v1/services?limit=200' => [['body' => ['items' => [States::ready($this->ref()), States::ready($this->ref(4040))]]]],
-        ]);
-        run_hook('DailyCronJob');
-        run_hook('DailyCronJob');
-        $this->assertSame('203.0.113.7', $this->hosting()->dedicatedip, 'what events did not bring');
-        $said = array_column($this->calls('logActivity'), 0);
-        sort($said);
-        $this->assertCount(2, $said);
-        $this->assertStringContainsString('service 1002: WHMCS sells it, but the gateway has no machine for it.', $said[0]);
-        $this->assertStringContainsString('service 4040: The machine ' . $this->ref(4040) . ' has no service in WHMCS.', $said[1]);
-    }
-
-    public function testADeletedServiceLeavesNoMachineBehind(): void
-    {
-        run_hook('ServiceDelete', ['serviceid' => self::SERVICE]);
-        Capsule::table('tblhosting')->where('id', self::SERVICE)->delete();
-        $delete = 'DELETE /v1/services/' . $this->ref();
-        $this->fake->answer(['GET /v1/events' => [States::page([], 0)], $delete => [['status' => 503, 'body' => ['title' => 'x']], ['body' => ['id' => 'op']]]]);
-        $this->feed()->pull();
-        Capsule::table('mod_vmline_outbox')->update(['due_at' => 0]);
-        $this->feed()->pull();
-        $this->feed()->pull();
-        $deleted = array_filter($this->fake->requests(), static fn (array $r): bool => $r['method'] === 'DELETE');
-        $this->assertCount(2, $deleted, 'until the gateway has accepted it');
-    }
-
-    public function testTheSearchOfTheAdminArea(): void
-    {
-        $this->events([5 => States::ready($this->ref())]);
-        $this->feed()->pull();
-        foreach (['203.0.113.7', '2001:db8::7', 'vm-1001.example', $this->ref(), '150'] as $term) {
-            $found = run_hook('IntelligentSearch', ['searchTerm' => $term])[0];
-            $this->assertCount(1, $found, $term);
-            $this->assertSame('https://billing.example/admin/clientsservices.php?id=1001', $found[0]['href']);
-        }
-        foreach (['203.0.113.9', '15', '%%%', '50'] as $term) {
-            $this->assertSame([], run_hook('IntelligentSearch', ['searchTerm' => $term])[0], $term);
-        }
     }
 
     /** What is due later is due. */

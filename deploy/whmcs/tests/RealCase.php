@@ -24,7 +24,7 @@ abstract class RealCase extends WhmcsCase
             $this->markTestSkipped('no gateway: run go test ./services/internal/whmcs');
         }
         parent::setUp();
-        $this->key('admin');
+        $this->key('operate');
     }
 
     /** Uses the signing key with this scope. */
@@ -91,5 +91,23 @@ abstract class RealCase extends WhmcsCase
     {
         $machine = $this->machine($serviceId);
         return $this->proxmox('GET', "/nodes/$machine[node]/qemu/$machine[vmid]/config");
+    }
+
+    /** The name to which an address leads at the name server. */
+    protected function reverse(string $address): string
+    {
+        $labels = [...array_reverse(explode('.', $address)), 'in-addr', 'arpa'];
+        $question = implode('', array_map(static fn (string $l): string => chr(strlen($l)) . $l, $labels)) . "\0\0\x0c\0\1";
+        $socket = stream_socket_client('udp://' . getenv('VMLINE_NAMESERVER'));
+        stream_set_timeout($socket, 10);
+        fwrite($socket, "\0\7\0\0\0\1\0\0\0\0\0\0" . $question);
+        $answer = (string) fread($socket, 512);
+        $record = substr($answer, 12 + strlen($question)); // after the header and the question
+        $owner = ord($record[0] ?? "\0") >= 192 ? 2 : strlen($question) - 4; // a pointer to the question's name, or the name again
+        $value = substr($record, $owner + 10); // after type, class, time to live and length
+        for ($name = []; $value !== '' && $value[0] !== "\0" && ord($value[0]) < 64; $value = substr($value, 1 + ord($value[0]))) {
+            $name[] = substr($value, 1, ord($value[0]));
+        }
+        return implode('.', $name);
     }
 }

@@ -33,14 +33,14 @@ final class RealConnectionTest extends RealCase
         $this->assertNotSame('', $test['error']);
         $this->assertSame($test['error'], vmline_CreateAccount($this->params()));
         $this->assertStringNotContainsString($secret, json_encode($this->calls('logModuleCall'), JSON_UNESCAPED_SLASHES));
-        $this->key('admin');
+        $this->key('operate');
         $this->assertNoMachine();
     }
 
     /** @return iterable<string,list<string>> */
     public static function wrongKeys(): iterable
     {
-        yield 'another secret' => ['whmcs-admin', 'another-secret-that-is-long-enough-to-be-one'];
+        yield 'another secret' => ['whmcs-operate', 'another-secret-that-is-long-enough-to-be-one'];
         yield 'an unknown key' => ['whmcs-9', 'another-secret-that-is-long-enough-to-be-one'];
         yield 'a token that is none' => ['', 'vps_another-token-that-is-long-enough'];
     }
@@ -99,7 +99,7 @@ final class RealConnectionTest extends RealCase
         $said = vmline_CreateAccount($this->params());
         $this->assertStringContainsString($message, $said);
         $this->assertStringContainsString('Nothing was changed.', $said);
-        $this->key('admin');
+        $this->key('operate');
         $this->assertNoMachine();
     }
 

@@ -39,7 +39,27 @@ final class RealLifeTest extends RealCase
         $this->assertMatchesRegularExpression("/\n\d{4}-\d\d-\d\d terminated, released $address$/", $this->hosting()->notes);
         $this->assertNoSecretIsKept();
         $logged = (string) json_encode($this->calls('logModuleCall'), JSON_UNESCAPED_SLASHES);
-        $this->assertStringNotContainsString(getenv('VMLINE_SECRET_ADMIN'), $logged);
+        $this->assertStringNotContainsString(getenv('VMLINE_SECRET_OPERATE'), $logged);
+    }
+
+    public function testWhatWhmcsDoesToAMachine(): void
+    {
+        $ready = $this->done('CreateAccount');
+        $this->assertSame('suspended', $this->done('SuspendAccount', ['suspendreason' => 'Overdue'])['status']);
+        $this->assertSame('success', vmline_SuspendAccount($this->params()), 'suspend twice');
+        $this->assertStringContainsString('suspended', vmline_Start($this->params()), 'nobody starts a suspended machine');
+        $this->assertSame(['ready', 'running'], $this->state($this->done('UnsuspendAccount')));
+        $bigger = ['configoption5' => '2', 'configoption6' => '2048', 'configoptions' => ['Disk' => '12 GB']];
+        $changed = $this->done('ChangePackage', $bigger);
+        $this->assertSame([2, 2048, 12], [$changed['package']['cores'], $changed['package']['memory_mib'], $changed['package']['system_disk']['size_gb']]);
+        $this->assertSame([2, 2048], [(int) $this->hardware()['cores'], (int) $this->hardware()['memory']]);
+        $this->assertSame(['ready', 'running'], $this->state($changed));
+        $this->done('ChangePassword', ['password' => self::PASSWORD . '2']);
+        $this->assertSame('success', vmline_Renew($this->params()));
+        $this->assertSame($ready['addresses'][0]['address'], $this->hosting()->dedicatedip, 'it kept its address');
+        $this->assertCount(1, $this->calls('SendEmail'), 'the ready mail goes out once');
+        $this->assertSame([], $this->calls('TriggerNotificationEvent'));
+        $this->assertNoSecretIsKept();
     }
 
     public function testOrderedAnewAfterItsTermination(): void
@@ -115,5 +135,11 @@ final class RealLifeTest extends RealCase
         }
         $this->assertCount(10, array_unique(array_filter($addresses)));
         $this->assertCount(10, $this->calls('SendEmail'));
+    }
+
+    /** @return list<string> */
+    private function state(array $service): array
+    {
+        return [$service['status'], $service['remote_status']];
     }
 }

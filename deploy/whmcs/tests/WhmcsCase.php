@@ -106,6 +106,28 @@ abstract class WhmcsCase extends TestCase
         return array_map(static fn (string $json): array => json_decode($json, true), $rows);
     }
 
+    /**
+     * A page of the client area as its browser gets it.
+     *
+     * @param array<string,mixed> $page
+     */
+    protected function render(array $page): string
+    {
+        require_once 'smarty4/bootstrap.php';
+        $dir = sys_get_temp_dir() . '/vmline-smarty-' . bin2hex(random_bytes(6));
+        $smarty = new \Smarty();
+        $smarty->setCompileDir($dir);
+        foreach ($page['templateVariables'] + ['token' => 't"oken'] as $name => $value) {
+            $smarty->assign($name, $value);
+        }
+        try {
+            return $smarty->fetch(dirname(__DIR__) . '/modules/servers/vmline/' . $page['tabOverviewModuleOutputTemplate']);
+        } finally {
+            array_map('unlink', glob("$dir/*"));
+            rmdir($dir);
+        }
+    }
+
     /** Nothing that WHMCS keeps in clear may have a secret. */
     protected function assertNoSecretIsKept(): void
     {

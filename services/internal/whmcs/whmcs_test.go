@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,8 +19,10 @@ import (
 	"time"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/nameserver"
 	"github.com/vmline/vmline/pkg/pvesim"
 	"github.com/vmline/vmline/pkg/secrets"
+	"github.com/vmline/vmline/services/dns"
 	"github.com/vmline/vmline/services/gateway"
 	"github.com/vmline/vmline/services/internal/rig"
 )
@@ -31,6 +34,7 @@ func TestModule(t *testing.T) {
 	needPHP(t)
 	sim := pvesim.Default()
 	sim.Durations = pvesim.Durations{Clone: 50 * time.Millisecond, Start: 20 * time.Millisecond}
+	sim.Templates = append(sim.Templates, pvesim.Template{VMID: 9001, Node: "pve1", Name: "ubuntu-26", Storage: "shared1", DiskGB: 2})
 	r := rig.New(t, rig.Options{Sim: &sim})
 	r.StartAll()
 	proxmox := httptest.NewServer(r.Sim)
@@ -39,7 +43,9 @@ func TestModule(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "phpunit", "--configuration", "phpunit.xml", "--fail-on-skipped")
 	cmd.Dir = filepath.Join("..", "..", "..", "deploy", "whmcs", "tests")
-	cmd.Env = slices.Concat(os.Environ(), serve(t, r), []string{"VMLINE_PROXMOX=" + proxmox.URL, "VMLINE_PROXMOX_TOKEN=" + rig.TokenID + "=" + rig.TokenSecret})
+	cmd.Env = slices.Concat(os.Environ(), serve(t, r), []string{
+		"VMLINE_PROXMOX=" + proxmox.URL, "VMLINE_PROXMOX_TOKEN=" + rig.TokenID + "=" + rig.TokenSecret, "VMLINE_NAMESERVER=" + names(t, r),
+	})
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("phpunit: %v\n%s", err, out)
@@ -62,6 +68,38 @@ func needPHP(t *testing.T) {
 	}
 }
 
+// names starts a name server and the service that keeps the records there, and returns its address.
+func names(t *testing.T, r *rig.Rig) string {
+	t.Helper()
+	key := nameserver.Key{Name: "vmline", Secret: base64.StdEncoding.EncodeToString([]byte("a key of thirty-two bytes to sign"))}
+	zones := []string{"example.net", "64.10.in-addr.arpa"}
+	server, err := nameserver.Start(nameserver.Config{Addrs: []string{"127.0.0.1:0"}, Zones: zones, Keys: []nameserver.Key{key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close(context.Background()) }) // the test is over
+	c := dns.Config{Bus: r.Bus, Logger: slog.New(slog.DiscardHandler)}
+	for _, zone := range zones {
+		c.Zones = append(c.Zones, dns.Zone{Name: zone, Server: server.Addrs()[0], TTL: 300, TSIG: dns.TSIG{Name: key.Name, Secret: key.Secret}})
+	}
+	run(t, func(ctx context.Context) error { return dns.Run(ctx, c) })
+	return server.Addrs()[0]
+}
+
+// run runs a service until the test ends.
+func run(t *testing.T, service func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- service(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("a service ended with: %v", err)
+		}
+	})
+}
+
 // serve starts a gateway over TLS with a certificate of its own making, and returns what PHP has to
 // know of it.
 func serve(t *testing.T, r *rig.Rig) []string {
@@ -80,15 +118,7 @@ func serve(t *testing.T, r *rig.Rig) []string {
 		Fingerprint: secrets.Fingerprint(certificate), Limit: gateway.Limit{Requests: 100_000, Window: time.Minute},
 		Logger: slog.New(slog.DiscardHandler),
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- gateway.Run(ctx, c) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the gateway ended with: %v", err)
-		}
-	})
+	run(t, func(ctx context.Context) error { return gateway.Run(ctx, c) })
 	url := "https://" + listener.Addr().String()
 	environment := []string{"VMLINE_URL=" + url, "VMLINE_TOKEN=" + c.Token, "VMLINE_FINGERPRINT=" + c.Fingerprint, "VMLINE_CLUSTER=" + rig.Cluster}
 	return append(environment, keys(t, &api.Client{BaseURL: url, Token: c.Token, HTTP: trusting(certificate)})...)

@@ -36,13 +36,18 @@ final class Accounts
     {
         foreach ($gateway->services() as $service) {
             $id = Reference::serviceId((string) ($service['ref'] ?? ''));
-            $package = (array) ($service['package'] ?? []);
-            $gib = (int) ($package['system_disk']['size_gb'] ?? 0) + (int) ($package['additional_disk']['size_gb'] ?? 0);
+            $gib = self::disk($service, 'system_disk') + self::disk($service, 'additional_disk');
             if ($id !== null && $gib > 0) {
                 Capsule::table('tblhosting')->where('id', $id)->where('server', $serverId)
                     ->update(['disklimit' => $gib * self::MIB_PER_GIB, 'lastupdate' => date('Y-m-d H:i:s')]);
             }
         }
+    }
+
+    /** The size of a disk in GiB as last seen, else as sold. */
+    private static function disk(array $service, string $name): int
+    {
+        return (int) (($service["{$name}_gb"] ?? 0) ?: $service['package'][$name]['size_gb'] ?? 0);
     }
 
     /** @return array<string,string> */

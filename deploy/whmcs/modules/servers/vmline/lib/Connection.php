@@ -30,7 +30,7 @@ final class Connection
             return self::failed("The clocks of this server and the gateway differ by $skew seconds. Set them right, or orders will be refused.");
         }
         if (($version['scope'] ?? '') === 'read') {
-            return self::failed('This key may only look. Make one with the scope operate, or admin for every button of the admin area.');
+            return self::failed('This key may only look. Make one with the scope operate.');
         }
         Tables::ensure();
         return ['success' => true, 'error' => ''];

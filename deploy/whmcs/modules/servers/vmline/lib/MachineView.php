@@ -15,7 +15,7 @@ final class MachineView
     {
         $operation = (array) ($service['operation'] ?? []);
         $rows = [
-            'Local status' => Html::text($service['status'] ?? $record->operation_status),
+            'Local status' => Html::text(($service['status'] ?? '') ?: $record->operation_status),
             'Remote status' => Html::text(($service['remote_status'] ?? '') ?: 'not known'),
             'Lock' => Html::text(($service['remote_lock'] ?? '') ?: 'none'),
             'Addresses' => self::addresses($service),
@@ -26,7 +26,7 @@ final class MachineView
             'Steps' => self::steps((array) ($operation['steps'] ?? [])),
         ];
         return $rows + array_filter([
-            'Queued' => Html::text($service['queued']['type'] ?? ''),
+            'Next' => self::list(array_filter([$service['queued'] ?? [], ...(array) ($service['pending'] ?? [])]), 'type'),
             'Differs' => self::list((array) ($service['drift'] ?? []), 'detail'),
             'Warnings' => self::list((array) ($service['warnings'] ?? []), ''),
         ]);

@@ -68,8 +68,7 @@ final class Outbox
     /** Takes back what need no longer be done. */
     public static function settle(string $once): void
     {
-        Capsule::table(self::TABLE)->where('once', substr($once, 0, self::MAX_ONCE))->where('status', self::DUE)
-            ->update(['status' => self::DONE]);
+        Capsule::table(self::TABLE)->where('once', substr($once, 0, self::MAX_ONCE))->where('status', self::DUE)->delete();
     }
 
     public static function flush(int $serverId, Gateway $gateway, int $now): void
@@ -112,6 +111,10 @@ final class Outbox
             $done = false;
             $what = $error instanceof Failure ? $error->getMessage() : $error::class;
             Log::activity("$row->kind of service $row->serviceid failed and is tried again: $what");
+        }
+        if ($done && $row->kind === 'outcome') {
+            Capsule::table(self::TABLE)->delete($row->id); // there is one for every command, and it is asked once
+            return;
         }
         $wait = min(self::LONGEST_WAIT, self::FIRST_WAIT * 2 ** min(10, (int) $row->attempts));
         Capsule::table(self::TABLE)->where('id', $row->id)->update(
