@@ -76,10 +76,13 @@ func (l *lifecycle) restart(ctx context.Context, t *bus.Trigger, how restart) (b
 		return 0, machine.Explain(how.failed(err), keptAsIs)
 	case err != nil && pve.KindOf(err) != pve.Exists:
 		return 0, machine.Explain(err, keptAsIs)
-	case err != nil, ended.purpose != "":
-		// Proxmox ends the task of a reboot when the guest is down; what starts it again is another
-		// program. So the next step looks.
-		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+	case err != nil, ended.purpose == how.purpose, ended.purpose == machine.PurposeStart:
+		t.VM.RemoteStatus = running
+		if ended.handed || ended.purpose == machine.PurposeReboot {
+			// Proxmox ends the task of a reboot when the guest is down; what starts it again is another
+			// program. So the next step looks.
+			t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+		}
 		return bus.Done, nil
 	}
 	status, err := l.look(ctx, c, t)
