@@ -288,6 +288,12 @@ func (r *Rig) clusters(edge Edge) map[string]*pve.Client {
 	return map[string]*pve.Client{Cluster: c}
 }
 
+// Proxmox is a client of the test's own, for what a person would do on Proxmox.
+func (r *Rig) Proxmox() *pve.Client {
+	r.t.Helper()
+	return r.clusters(Edge{})[Cluster]
+}
+
 // The token that the default simulator knows.
 const (
 	TokenID     = "vmline@pve!prov" //nolint:gosec // G101: the simulator's public example
