@@ -17,7 +17,6 @@ import (
 	"github.com/vmline/vmline/services/internal/rig"
 )
 
-const changePackage = vmlinev1.Operation_KIND_CHANGE_PACKAGE
 
 // ready makes a machine and returns its state.
 func ready(r *rig.Rig, ref string, pkg *vmlinev1.Package) *vmlinev1.VM {
