@@ -17,7 +17,6 @@ import (
 	"github.com/vmline/vmline/services/internal/rig"
 )
 
-
 // ready makes a machine and returns its state.
 func ready(r *rig.Rig, ref string, pkg *vmlinev1.Package) *vmlinev1.VM {
 	r.Order(ref, pkg)
