@@ -17,6 +17,7 @@ const (
 	TypeValidation          = "urn:vmline:problem:validation"
 	TypeQueueFull           = "urn:vmline:problem:queue-full"
 	TypeBrokerUnavailable   = "urn:vmline:problem:broker-unavailable"
+	TypeServiceUnavailable  = "urn:vmline:problem:service-unavailable"
 	TypeInternal            = "urn:vmline:problem:internal"
 )
 

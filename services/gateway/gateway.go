@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/vmline/vmline/services/gateway/internal/limit"
 	"github.com/vmline/vmline/services/gateway/internal/nonce"
 	"github.com/vmline/vmline/services/gateway/internal/signature"
+	"github.com/vmline/vmline/services/gateway/internal/webhook"
 )
 
 // Config is what a gateway needs.
@@ -51,6 +53,10 @@ type Config struct {
 	Authorities []string
 	// Limit is what each key may ask; the zero value means limit.Default.
 	Limit Limit
+	// WebhookNetworks are networks that are not public and may be sent webhooks; WebhookHTTP lets them go
+	// without TLS.
+	WebhookNetworks []netip.Prefix
+	WebhookHTTP     bool
 	// Fingerprint is the SHA-256 of the TLS certificate in hexadecimal digits, for clients that pin it.
 	Fingerprint string
 	// Logger defaults to slog.Default.
@@ -85,6 +91,9 @@ type gateway struct {
 	auth    *keys.Authenticator
 	limiter *limit.Limiter
 	feed    *feed.Feed
+
+	webhooks *webhook.Registry
+	sender   *webhook.Sender
 	// payloads tells a repeated request from another one under the same key.
 	payloads *idempotency.Payloads
 
@@ -185,7 +194,12 @@ func newGateway(stopping context.Context, c Config) (*gateway, error) {
 	}}
 	g.limiter = limit.New(c.Limit.policy(), remembered, c.Bus.Now)
 	g.payloads = idempotency.NewPayloads(remembered)
+	guard := webhook.Guard{AllowNetworks: c.WebhookNetworks, AllowHTTP: c.WebhookHTTP}
+	if g.webhooks, err = webhook.NewRegistry(c.Bus, c.DigestKey, guard); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	g.feed = feed.New(c.Bus, g.log)
+	g.sender = webhook.NewSender(g.webhooks, g.feed, nil, g.log)
 	return g, nil
 }
 
@@ -201,7 +215,7 @@ func (l Limit) policy() limit.Policy {
 func (g *gateway) inBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // requests in hand need it until they are done
 	var all sync.WaitGroup
-	for _, run := range []func(context.Context) error{g.ring.Run, g.feed.Run} {
+	for _, run := range []func(context.Context) error{g.ring.Run, g.feed.Run, g.sender.Run} {
 		all.Go(func() { _ = run(ctx) }) // they end with ctx alone
 	}
 	return func() { cancel(); all.Wait() }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -291,4 +292,17 @@ func TestConfigIsChecked(t *testing.T) {
 func isProblem(err error, status int, typ string) bool {
 	var p *api.Problem
 	return errors.As(err, &p) && p.Status == status && p.Type == typ
+}
+
+// newReceiver takes webhooks and returns its URL.
+func newReceiver(t testing.TB, got chan<- string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Header.Get("Webhook-Signature") == "" {
+			t.Errorf("a webhook without a signature, or cut off: %v", err)
+		}
+		got <- string(body)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }

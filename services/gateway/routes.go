@@ -17,6 +17,10 @@ import (
 func (g *gateway) register(a huma.API) {
 	g.registerServices(a)
 	g.registerActions(a)
+	g.registerValidation(a)
+	g.registerInventory(a)
+	g.registerWebhooks(a)
+	g.registerDeadLetters(a)
 	g.registerFeed(a)
 	g.registerKeys(a)
 }

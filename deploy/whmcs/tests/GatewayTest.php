@@ -239,7 +239,7 @@ final class GatewayTest extends WhmcsCase
         $this->insert('tblproductconfigoptions', ['id' => 4, 'optionname' => 'disk|Disk', 'optiontype' => '1']);
         $this->insert('tblproductconfigoptionssub', ['id' => 44, 'configid' => 4, 'optionname' => '5|5 GB']);
         $_REQUEST['configoption'] = [4 => '44'];
-        $shrink = ['ok' => false, 'problem' => ['title' => 'Conflict', 'detail' => 'A disk cannot shrink from 10 to 5 GB.']];
+        $shrink = ['ok' => false, 'problems' => [['cause' => 'A disk cannot shrink from 10 to 5 GB.']]];
         $this->answers('POST', '/validate', ['body' => $shrink]);
         $this->assertSame([['A disk cannot shrink from 10 to 5 GB.']], run_hook('ShoppingCartValidateUpgrade', ['id' => self::SERVICE]));
         $sent = $this->lastBody();

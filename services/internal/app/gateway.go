@@ -55,8 +55,9 @@ func runGateway(ctx context.Context, a *App) error {
 	c := gateway.Config{
 		Bus: a.Bus, Listener: a.listener, Redis: a.redis,
 		Token: s.token, Sealer: s.sealer, DigestKey: s.digestKey, Logger: a.log,
-		Authorities: a.cfg.Gateway.PublicNames,
-		Limit:       gateway.Limit{Requests: a.cfg.Gateway.RequestsPerMinute, Window: time.Minute},
+		Authorities:     a.cfg.Gateway.PublicNames,
+		WebhookNetworks: a.cfg.Gateway.WebhookNetworks, WebhookHTTP: a.cfg.Gateway.WebhookHTTP,
+		Limit: gateway.Limit{Requests: a.cfg.Gateway.RequestsPerMinute, Window: time.Minute},
 	}
 	if !a.cfg.Gateway.PlainHTTP {
 		certificate, err := a.certificate()

@@ -89,12 +89,26 @@ func dialError(err error) error {
 	return fmt.Errorf("the receiver could not be reached: %w", errors.Unwrap(err)) // without the URL of *url.Error
 }
 
+// remembered is how many attempts a record keeps.
+const remembered = 20
+
+// remember keeps an attempt among the last ones.
+func (r *record) remember(seq uint64, outcome error, now time.Time) {
+	d := api.WebhookDelivery{Seq: seq, At: now, Attempt: r.Attempts + 1}
+	if outcome != nil {
+		d.Error = outcome.Error()
+	}
+	r.Deliveries = append(r.Deliveries, d)
+	r.Deliveries = r.Deliveries[max(len(r.Deliveries)-remembered, 0):]
+}
+
 // settle notes in the record what became of an attempt for the event with a sequence. jitter is
 // between 0 and 1.
 func (r *record) settle(seq uint64, outcome error, now time.Time, jitter float64) {
 	if r.Position >= seq {
 		return // noted already
 	}
+	r.remember(seq, outcome, now)
 	if outcome == nil {
 		r.Position, r.Attempts, r.LastError, r.NotBefore, r.LastDeliveredAt = seq, 0, "", time.Time{}, now
 		return

@@ -10,26 +10,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
 // Endpoint is what may be seen of a receiver.
-type Endpoint struct {
-	ID        string    `json:"id"`
-	URL       string    `json:"url"`
-	CreatedAt time.Time `json:"created_at"`
-	// Position is the sequence up to which everything was delivered.
-	Position        uint64    `json:"position" doc:"Sequence of the event feed up to which everything was delivered."`
-	LastDeliveredAt time.Time `json:"last_delivered_at,omitzero"`
-	// Attempts that failed for the event after Position.
-	Attempts  int    `json:"attempts,omitempty"`
-	LastError string `json:"last_error,omitempty"`
-	// NotBefore is when the next attempt may begin.
-	NotBefore time.Time `json:"not_before,omitzero"`
-	// Disabled is why nothing is sent any more.
-	Disabled string `json:"disabled,omitempty"`
-}
+type Endpoint = api.WebhookEndpoint
 
 // recordVersion is the version of the stored format.
 const recordVersion = 1
@@ -42,6 +29,8 @@ type record struct {
 	Sealed    []byte    `json:"sealed"`
 	OldSealed []byte    `json:"old_sealed,omitempty"`
 	OldUntil  time.Time `json:"old_until,omitzero"`
+	// Deliveries are the last attempts, oldest first.
+	Deliveries []api.WebhookDelivery `json:"deliveries,omitempty"`
 }
 
 func (r *record) check() error {
@@ -132,6 +121,13 @@ func (g *Registry) List(ctx context.Context) ([]Endpoint, error) {
 	return list, err
 }
 
+// Deliveries returns the last attempts to an endpoint, newest first. Errors: ErrNotFound, or the bus's.
+func (g *Registry) Deliveries(ctx context.Context, id string) ([]api.WebhookDelivery, error) {
+	r, _, err := g.read(ctx, id)
+	slices.Reverse(r.Deliveries)
+	return r.Deliveries, err
+}
+
 // Delete ends an endpoint. Errors: ErrNotFound, or the bus's.
 func (g *Registry) Delete(ctx context.Context, id string) error {
 	return g.attempt(ctx, func(bucket *bus.Bucket) error {
@@ -152,15 +148,15 @@ func (g *Registry) Enable(ctx context.Context, id string) (Endpoint, error) {
 }
 
 // Rotate gives an endpoint a new secret. For the overlap the present one signs too.
-func (g *Registry) Rotate(ctx context.Context, id string, overlap time.Duration) (string, error) {
+func (g *Registry) Rotate(ctx context.Context, id string, overlap time.Duration) (Endpoint, string, error) {
 	secret := newSecret()
 	sealed, until := g.box.Seal(id, []byte(secret)), g.bus.Now().Add(overlap).UTC()
-	_, err := g.change(ctx, id, func(r *record) {
+	r, err := g.change(ctx, id, func(r *record) {
 		if string(r.Sealed) != string(sealed) { // not stored by an attempt before, whose answer was lost
 			r.OldSealed, r.OldUntil, r.Sealed = r.Sealed, until, sealed
 		}
 	})
-	return secret, err
+	return r.Endpoint, secret, err
 }
 
 // secrets are those that sign now.

@@ -295,7 +295,7 @@ func TestGoneDisablesUntilAPersonEnables(t *testing.T) {
 func TestRotationSignsWithBothSecrets(t *testing.T) {
 	f := start(t)
 	e := f.register()
-	fresh, err := f.registry.Rotate(t.Context(), e.ID, time.Hour)
+	_, fresh, err := f.registry.Rotate(t.Context(), e.ID, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,13 @@ final class Hooks
         } catch (Failure $failure) {
             return [$failure->getMessage()];
         }
-        return ($verdict['ok'] ?? true) ? [] : [Refusal::text((array) ($verdict['problem'] ?? ['title' => 'This change is not possible.']))];
+        return ($verdict['ok'] ?? true) ? [] : [self::objection((array) (((array) ($verdict['problems'] ?? []))[0] ?? []))];
+    }
+
+    /** @param array<string,mixed> $problem the first one of a validation */
+    private static function objection(array $problem): string
+    {
+        return Refusal::text(['title' => 'This change is not possible.', 'detail' => $problem['cause'] ?? '', 'next' => $problem['next'] ?? '']);
     }
 
     /** A deleted service leaves no machine behind: the next run of the cron terminates it, and the ones after if it must. */
