@@ -333,7 +333,7 @@ func TestRegistryRefuses(t *testing.T) {
 	for _, err := range []error{
 		f.registry.Delete(t.Context(), "wh-none"),
 		func() error { _, err := f.registry.Enable(t.Context(), "wh-none"); return err }(),
-		func() error { _, err := f.registry.Rotate(t.Context(), "wh-none", 0); return err }(),
+		func() error { _, _, err := f.registry.Rotate(t.Context(), "wh-none", 0); return err }(),
 	} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("an endpoint that is not there: %v", err)
