@@ -113,3 +113,47 @@ func TestAChangeOfAnAdoptedVM(t *testing.T) {
 		})
 	}
 }
+
+// TestAPoolThatComesLater has an address that an adopted machine uses: nobody else gets it.
+func TestAPoolThatComesLater(t *testing.T) {
+	w := newWorld(t, startMiniredis(t))
+	w.pools = nil
+	vm := w.instance(t, nil).mustGive(t, adopted("vm", "203.0.113.1"))
+	in(vm, vmlinev1.Status_STATUS_READY, vmlinev1.Operation_STATE_SUCCEEDED)
+	w.pools = []*vmlinev1.Pool{v4Pool("v4", "203.0.113.0/29")}
+	s := w.instance(t, nil)
+	entry, err := s.bus.Append(t.Context(), clone(vm), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if held := s.heldBy(t, ""); !slices.Equal(held, []string{"v4.203.0.113.1"}) {
+			t.Fatalf("held %v", held)
+		}
+		w.pass(2 * grace)
+	}
+	if got := sketch(s.mustGive(t, order("other", 1, 0))); got != "203.0.113.2" {
+		t.Errorf("another VM got %s", got)
+	}
+	changed := s.mustGive(t, changing(vm, count(2)))
+	if got := sketch(changed); got != "203.0.113.1 203.0.113.3" || changed.GetAddresses()[0].GetPool() != "v4" {
+		t.Errorf("has %s, %v", got, changed.GetAddresses()[0])
+	}
+	s.verify(t)
+	if err := s.end(t.Context(), vm); err != nil { // its state still lists the address without a pool
+		t.Fatal(err)
+	}
+	if held := s.heldBy(t, ownerOf(vm)); len(held) != 0 {
+		t.Errorf("after the end it holds %v", held)
+	}
+	_, err = s.bus.Append(t.Context(), in(clone(vm), vmlinev1.Status_STATUS_TERMINATED, vmlinev1.Operation_STATE_SUCCEEDED), entry)
+	if err == nil {
+		err = s.reconcile(t.Context())
+	}
+	if err != nil || len(s.heldBy(t, ownerOf(vm))) != 0 {
+		t.Errorf("reconcile holds %v for it (%v)", s.heldBy(t, ownerOf(vm)), err)
+	}
+}

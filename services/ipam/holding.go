@@ -79,8 +79,7 @@ func (s *service) holding(ctx context.Context, vm *vmlinev1.VM, o owner, a *vmli
 		return h, false, nil //nolint:nilerr // the step to terminated reports it
 	}
 	if a.GetPool() == "" {
-		h.serves = sameNetwork(vm)
-		return h, true, nil
+		return s.unmanaged(ctx, vm, o, h)
 	}
 	holder, _, err := s.holder(ctx, key(a.GetPool(), h.addr))
 	if err != nil || holder != o {
@@ -93,6 +92,21 @@ func (s *service) holding(ctx context.Context, vm *vmlinev1.VM, o owner, a *vmli
 		}
 	}
 	return h, true, nil
+}
+
+// unmanaged is an address of an adopted machine that no pool gave. If one gives it now, reconcile has
+// claimed it for the VM.
+func (s *service) unmanaged(ctx context.Context, vm *vmlinev1.VM, o owner, h holding) (holding, bool, error) {
+	h.serves = sameNetwork(vm)
+	c, ok := s.manages(vm.GetPackage(), h.listed)
+	if !ok {
+		return h, true, nil
+	}
+	holder, _, err := s.holder(ctx, c.key())
+	if holder == o {
+		h.at, h.serves = c, true
+	}
+	return h, true, err
 }
 
 // sameNetwork says whether the operation leaves the VM in the network in which it found it. There

@@ -24,6 +24,9 @@ type allocation struct {
 // truth holds for nobody, and differences between the index and the truth. What it finds it looks
 // at again, one by one, before it acts: the world went on meanwhile.
 func (s *service) reconcile(ctx context.Context) error {
+	if err := s.claimUnmanaged(ctx); err != nil {
+		return err
+	}
 	held, err := s.held(ctx)
 	if err != nil {
 		return err
@@ -151,9 +154,10 @@ func ended(vm *vmlinev1.VM) bool {
 	return state == vmlinev1.Operation_STATE_SUCCEEDED || state == vmlinev1.Operation_STATE_REFUSED
 }
 
+// lists says whether the VM's state has the address, also where it has it without a pool.
 func lists(vm *vmlinev1.VM, a allocation) bool {
 	for _, listed := range vm.GetAddresses() {
-		if listed.GetPool() == a.pool && listed.GetAddress() == a.addr.String() {
+		if (listed.GetPool() == a.pool || listed.GetPool() == "") && listed.GetAddress() == a.addr.String() {
 			return true
 		}
 	}
