@@ -103,6 +103,9 @@ func TestAChangeOfAnAdoptedVM(t *testing.T) {
 		{"one more", count(3), "192.0.2.1 203.0.113.50 203.0.113.1"},
 		{"one less", count(1), "192.0.2.1 -203.0.113.50"},
 		{"none", count(0), "-192.0.2.1 -203.0.113.50"},
+		{"as named when it was adopted", count(1, "192.0.2.1", "203.0.113.50"), "192.0.2.1 203.0.113.50"},
+		{"the one that is not managed is named", count(1, "192.0.2.1"), "192.0.2.1 -203.0.113.50"},
+		{"the other one is named", count(1, "203.0.113.50"), "203.0.113.50 -192.0.2.1"},
 		{"another network", func(n *vmlinev1.Network) { n.Ipv4Count, n.Vlan = 1, 7 }, "198.51.100.1 -192.0.2.1 -203.0.113.50"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,6 +114,12 @@ func TestAChangeOfAnAdoptedVM(t *testing.T) {
 				t.Errorf("has %s, want %s", got, tt.during)
 			}
 		})
+	}
+	moved := changing(vm, func(n *vmlinev1.Network) { n.Vlan, n.Addresses = 7, []string{"192.0.2.1"} })
+	_, err := s.give(t.Context(), moved)
+	var refused *bus.Refused
+	if !errors.As(err, &refused) || !strings.Contains(refused.Cause, "192.0.2.1 cannot be given: no pool for cluster c1, bridge vmbr0, VLAN 7 has it") {
+		t.Errorf("named in another network: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"net/netip"
+	"slices"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -13,6 +14,8 @@ type need struct {
 	count int
 	// chosen are the addresses that the package names, in its order.
 	chosen []choice
+	// own are chosen addresses that the VM has and that no pool gives.
+	own []netip.Addr
 	// pools serve the package's network, in the order in which they are used.
 	pools []*pool
 	// undo takes back what was to leave before it keeps what was given instead.
@@ -31,24 +34,24 @@ func (s *service) needs(vm *vmlinev1.VM) ([]need, error) {
 				n.pools = append(n.pools, p)
 			}
 		}
-		if err := s.choose(pkg, n); err != nil {
+		if err := n.choose(vm); err != nil {
 			return nil, err
 		}
-		n.count = max(n.count, len(n.chosen))
+		n.count = max(n.count, len(n.chosen)+len(n.own))
 		switch {
 		case n.count > maxPerFamily:
 			return nil, tooMany(n.family, n.count)
-		case n.count > 0 && len(n.pools) == 0:
+		case n.count > len(n.own) && len(n.pools) == 0:
 			return nil, noPool(pkg, n.family)
 		}
 	}
 	return all, nil
 }
 
-// choose finds the addresses of the family that the package names in the pools that serve it.
-func (s *service) choose(pkg *vmlinev1.Package, n *need) error {
-	seen := map[choice]bool{}
-	for _, text := range pkg.GetNetwork().GetAddresses() {
+// choose finds the addresses of the family that the package names: in the pools that serve it, or on the
+// machine.
+func (n *need) choose(vm *vmlinev1.VM) error {
+	for _, text := range vm.GetPackage().GetNetwork().GetAddresses() {
 		addr, err := parseAddr("chosen address", text)
 		if err != nil {
 			return badChoice(err)
@@ -57,14 +60,22 @@ func (s *service) choose(pkg *vmlinev1.Package, n *need) error {
 			continue
 		}
 		c, ok := n.find(addr)
-		if !ok {
-			return notGiven(pkg, addr, n.pools)
-		}
-		if !seen[c] {
-			seen[c], n.chosen = true, append(n.chosen, c)
+		switch {
+		case ok && !slices.Contains(n.chosen, c):
+			n.chosen = append(n.chosen, c)
+		case ok:
+		case !sameNetwork(vm) || !has(vm, addr):
+			return notGiven(vm.GetPackage(), addr, n.pools)
+		case !slices.Contains(n.own, addr):
+			n.own = append(n.own, addr)
 		}
 	}
 	return nil
+}
+
+// has says whether the VM's state lists the address.
+func has(vm *vmlinev1.VM, addr netip.Addr) bool {
+	return slices.ContainsFunc(vm.GetAddresses(), func(a *vmlinev1.Address) bool { return a.GetAddress() == addr.String() })
 }
 
 // find looks for an address among those that the pools give.

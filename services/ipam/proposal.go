@@ -170,6 +170,8 @@ func (n need) rank(h holding) int {
 		return i
 	}
 	switch {
+	case slices.Contains(n.own, h.addr):
+		return 0
 	case h.listed == nil:
 		return len(n.chosen) + 2
 	case h.listed.GetLeaving() == n.undo:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/rig"
 )
@@ -156,4 +157,43 @@ func filtered(r *rig.Rig, vm *vmlinev1.VM) string {
 	}
 	slices.SortFunc(pass, func(a, b string) int { return place(a) - place(b) })
 	return strings.Join(pass, " ")
+}
+
+// TestAdoptedAddresses: an adopted machine keeps exactly the addresses that it has. One that a VM of ours has
+// stops the adoption; one of no pool stays without.
+func TestAdoptedAddresses(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, rig.Options{})
+	startAll(r, 1, rig.Edge{})
+	r.Order("neighbour-5911", rig.Small("neighbour")) // has 10.64.0.2
+	r.Await("neighbour-5911", rig.Ended(create))
+	adopt := func(ref string, vmid int, ipconfig string) *vmlinev1.VM {
+		must(t, r.Sim.AddVM(pvesim.VMSpec{VMID: vmid, Node: "pve2", Name: "old", Storage: "shared1", DiskGB: 4, CloudInit: true, Running: true, Config: map[string]string{
+			"ipconfig0": ipconfig, "net0": "virtio,bridge=vmbr0", "boot": "order=scsi0",
+		}}))
+		cmd, err := rig.Command(ref, vmlinev1.Operation_KIND_ADOPT, &vmlinev1.Package{Cluster: rig.Cluster}, "")
+		must(t, err)
+		cmd.Params = &vmlinev1.Params{Vmid: uint32(vmid)} //nolint:gosec // small
+		must(t, r.Bus.SendCommand(t.Context(), cmd))
+		return r.Await(ref, settled(vmlinev1.Operation_KIND_ADOPT))
+	}
+	vm := adopt("old-5912", 801, "ip=10.64.0.50/16,gw=10.64.0.1,ip6=2001:db8:64::50/64")
+	if addressed(vm) != "10.64.0.50 2001:db8:64::50" || len(heldBy(t, r, "old-5912", "v4", "v6")) != 2 || rig.Parked(vm) {
+		t.Errorf("has %s, holds %v; %v", addressed(vm), heldBy(t, r, "old-5912", "v4", "v6"), vm.GetProblem())
+	}
+	stuck := adopt("old-5913", 802, "ip=10.64.0.2/16")
+	if p := stuck.GetProblem(); !rig.Parked(stuck) || p.GetCause() != "The machine uses address 10.64.0.2 of pool v4, which belongs to VM neighbour-5911" {
+		t.Errorf("an address that another VM has: %v", p)
+	}
+	foreign := adopt("old-5914", 803, "ip=192.0.2.9/24")
+	if addressed(foreign) != "192.0.2.9" || len(heldBy(t, r, "old-5914", "v4", "v6")) != 0 || !strings.Contains(strings.Join(foreign.GetWarnings(), " "), "192.0.2.9 is not managed") {
+		t.Errorf("has %s, warnings %q", addressed(foreign), foreign.GetWarnings())
+	}
+	more := proto.CloneOf(foreign.GetPackage())
+	more.Network.Ipv4Count = 2
+	changed := again(r, "old-5914", changePackage, more)
+	if addressed(changed) != "192.0.2.9 10.64.0.3" || rig.Parked(changed) {
+		t.Errorf("with one more it has %s; %v", addressed(changed), changed.GetProblem())
+	}
+	r.CheckReserved(4, 4)
 }
