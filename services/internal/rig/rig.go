@@ -26,6 +26,7 @@ import (
 	"github.com/vmline/vmline/pkg/pvesim"
 	"github.com/vmline/vmline/pkg/secrets"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/dns"
 	"github.com/vmline/vmline/services/ipam"
 	"github.com/vmline/vmline/services/lifecycle"
 	"github.com/vmline/vmline/services/provisioner"
@@ -40,6 +41,8 @@ type Options struct {
 	Synced bool
 	// Pools of addresses; nil means one large IPv4 pool and one IPv6 pool on vmbr0.
 	Pools []*vmlinev1.Pool
+	// Zones whose records dns keeps, where it runs.
+	Zones []dns.Zone
 	// Retry of failed steps; zero fields mean delays of a few milliseconds.
 	Retry bus.RetryPolicy
 	// AckWait is how long a dead worker's message waits for the next one; 0 means 1 s.
@@ -257,6 +260,10 @@ func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context
 				Bus: b, Clusters: r.clusters(edge), Logger: quiet, Settle: r.options.Settle, Lag: time.Nanosecond,
 				Parking: map[string][]int{Cluster: r.options.Parking},
 			})
+		}
+	case chain.DNS:
+		return func(ctx context.Context) error {
+			return dns.Run(ctx, dns.Config{Bus: b, Zones: r.options.Zones, Timeout: time.Second, Logger: quiet})
 		}
 	default:
 		r.t.Fatalf("no service %q", service)
