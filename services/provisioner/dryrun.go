@@ -73,7 +73,7 @@ type dry struct {
 	made    bool
 	running bool
 	agent   bool
-	// todo is what is missing of the configuration, once a step has asked.
+	// The plan of the configuration, once a step has asked for it.
 	todo *plan.Plan
 }
 

@@ -111,11 +111,11 @@ func (f firewalled) write(ctx context.Context, have []pve.FirewallRule, todo pla
 }
 
 // change makes one change, if the work was not overtaken. What is there already is a success.
-func (f firewalled) change(ctx context.Context, make func() error) error {
+func (f firewalled) change(ctx context.Context, do func() error) error {
 	if err := f.current(ctx); err != nil {
 		return err
 	}
-	if err := make(); err != nil && pve.KindOf(err) != pve.Exists {
+	if err := do(); err != nil && pve.KindOf(err) != pve.Exists {
 		return err
 	}
 	return nil

@@ -59,12 +59,12 @@ func TestRow10AddressesReachCloudInit(t *testing.T) {
 	c := r.Proxmox()
 	for i, runs := range []bool{true, false} {
 		ref, pkg := fmt.Sprintf("row10-%d", i), rig.Small("web")
-		vm := ready(r, ref, pkg)
+		ready(r, ref, pkg)
 		if !runs {
 			again(r, ref, vmlinev1.Operation_KIND_STOP, nil)
 		}
 		more := other(pkg, func(p *vmlinev1.Package) { p.Network.Ipv6Count, p.CloudInit.User = 1, "ann" })
-		vm = again(r, ref, changePackage, more)
+		vm := again(r, ref, changePackage, more)
 		if !runs {
 			vm = again(r, ref, vmlinev1.Operation_KIND_START, nil)
 		}
@@ -158,13 +158,12 @@ func TestRow12Resizes(t *testing.T) {
 	} {
 		f.Method, f.Path, f.Times = resize.Method, resize.Path, 1
 		ref, pkg := fmt.Sprintf("row12-%d", i), rig.Full("web")
-		vm := ready(r, ref, pkg)
+		ready(r, ref, pkg)
 		mend := r.Sim.AddFault(f)
 		id := r.Send(ref, changePackage, other(pkg, func(p *vmlinev1.Package) { p.SystemDisk.SizeGb, p.AdditionalDisk.SizeGb = 60, 150 }))
-		vm = r.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id && settled(changePackage)(vm) })
+		vm := r.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id && settled(changePackage)(vm) })
 		mend()
 		if rig.Parked(vm) { // a storage that is not online asks a person
-			vm = r.Await(ref, func(vm *vmlinev1.VM) bool { return rig.Parked(vm) })
 			retry := r.Send(ref, vmlinev1.Operation_KIND_RETRY, nil)
 			vm = r.Await(ref, func(vm *vmlinev1.VM) bool {
 				return vm.GetOperation().GetId() == retry && vm.GetOperation().GetState() == vmlinev1.Operation_STATE_SUCCEEDED

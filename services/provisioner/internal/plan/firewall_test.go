@@ -69,7 +69,9 @@ func TestAFirewallIsMadeOnce(t *testing.T) {
 				Protocol: "tcp", DestinationPort: rapid.SampledFrom([]string{"22", "80", "443"}).Draw(t, "port"),
 			}
 		})
-		id := func(r *vmlinev1.FirewallRule) string { return r.GetDirection() + r.GetAction() + r.GetDestinationPort() }
+		id := func(r *vmlinev1.FirewallRule) string {
+			return r.GetDirection() + r.GetAction() + r.GetDestinationPort()
+		}
 		vm := guarded(rapid.SliceOfNDistinct(rule, 0, 5, id).Draw(t, "rules")...)
 		have := Firewall{
 			Options: map[string]string{"enable": rapid.SampledFrom([]string{"", "0", "1"}).Draw(t, "enable"), "digest": "x"},
