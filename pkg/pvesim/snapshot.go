@@ -39,9 +39,7 @@ func (v *vm) snapshotNamed(name string) *snapshot {
 // snapshot adds a snapshot to a VM.
 func (c *Cluster) snapshot(v *vm, name, description string, memory bool) {
 	conf := maps.Clone(v.conf)
-	for _, k := range []string{"lock", "parent", "digest"} {
-		delete(conf, k)
-	}
+	maps.DeleteFunc(conf, func(k, _ string) bool { return contains([]string{"lock", "parent", "digest"}, k) || isUnused(k) })
 	v.snapshots = append(v.snapshots, &snapshot{name, description, v.conf["parent"], c.cfg.Now(), memory, conf})
 	v.conf["parent"] = name
 }

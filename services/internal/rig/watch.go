@@ -88,9 +88,12 @@ func (r *Rig) CheckLog(ref string) {
 			passed[op.GetId()] = append(passed[op.GetId()], e.VM.GetStatus())
 		}
 		if routes[op.GetId()] == nil {
-			routes[op.GetId()] = op.GetRoute()
+			if len(order) == 0 && e.VM.GetEvent() != vmlinev1.Event_EVENT_ADMITTED {
+				continue // the stream has let go of its beginning
+			}
 			order = append(order, op.GetId())
 		}
+		routes[op.GetId()] = op.GetRoute() // the last one: a plan takes out what there is no need for
 	}
 	for i, id := range order {
 		route := routes[id]

@@ -68,6 +68,9 @@ func Change(m Machine, vm *vmlinev1.VM, o Options, undo bool) (Decision, error) 
 	}
 	d.addresses(vm, o.Before)
 	d.power(m, all, leavesTold(m.Config.Values["ipconfig0"], vm, o.Before, undo))
+	if !m.Running && vm.GetWantedPower() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
+		d.need(vmlinev1.Status_STATUS_STARTING) // an earlier attempt has stopped it and was given up
+	}
 	d.Warnings = append(d.Warnings, kept(m.Config, vm)...)
 	return d, nil
 }
