@@ -33,7 +33,7 @@ var (
 )
 
 // rounds are the commands in an order in which each finds the machines as it needs them. They run at first.
-// A round that leaves them in another state comes before those that fewer of them meet, or has all meet it.
+// A round that leaves them in another state comes before those that fewer of them meet.
 var rounds = []round{
 	{
 		kind: vmlinev1.Operation_KIND_REINSTALL,
@@ -98,8 +98,8 @@ var rounds = []round{
 			return &vmlinev1.Params{SealedPassword: y.sealed(newPassword)}
 		},
 	},
-	{kind: vmlinev1.Operation_KIND_SUSPEND, calls: []faulty{readStatus, readConfig, shutsDown}},
-	{kind: vmlinev1.Operation_KIND_UNSUSPEND, calls: []faulty{readStatus, readConfig, starts, asksAgent}},
+	{kind: vmlinev1.Operation_KIND_SUSPEND, all: true, calls: []faulty{readStatus, readConfig, shutsDown}},
+	{kind: vmlinev1.Operation_KIND_UNSUSPEND, all: true, calls: []faulty{readStatus, readConfig, starts, asksAgent}},
 	{
 		kind: vmlinev1.Operation_KIND_MIGRATE, check: whereItIs,
 		calls:  []faulty{readConfig, readStatus, {"migrate", http.MethodPost, "/nodes/*/qemu/%d/migrate", true, false}},
@@ -107,7 +107,7 @@ var rounds = []round{
 	},
 	{kind: vmlinev1.Operation_KIND_SHUTDOWN, all: true, calls: []faulty{readStatus, readConfig, shutsDown}},
 	{
-		kind: vmlinev1.Operation_KIND_REMOVE,
+		kind:  vmlinev1.Operation_KIND_REMOVE,
 		calls: []faulty{readConfig, readStatus, dropSnap, {"hand over a disk", http.MethodPost, "/nodes/*/qemu/%d/move_disk", true, false}, destroys},
 		before: func(y *yard, vmid int) {
 			y.by(vmid, http.MethodPut, "/config", "scsi5=shared1:1")
