@@ -158,6 +158,14 @@ final class GatewayTest extends WhmcsCase
         $this->assertNoSecretIsKept();
     }
 
+    public function testASecretThatTheGatewayMakesIsNotLogged(): void
+    {
+        $this->fake->answer(['POST /v1/webhook-endpoints' => [['status' => 201, 'body' => ['id' => 'wh-1', 'secret' => 'whsec_pl4nted-R00t/x']]]]);
+        Gateway::at(Server::fromId(self::SERVER))->post('/v1/webhook-endpoints', ['url' => 'https://billing.example/']);
+        $this->assertCount(1, $this->calls('logModuleCall'));
+        $this->assertNoSecretIsKept();
+    }
+
     /** @dataProvider garbage */
     public function testGarbage(array $answer, string $message): void
     {

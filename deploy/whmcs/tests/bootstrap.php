@@ -10,4 +10,5 @@ require_once __DIR__ . '/WhmcsCase.php';
 require_once __DIR__ . '/Port.php';
 require_once __DIR__ . '/FakeGateway.php';
 require_once __DIR__ . '/RealCase.php';
+require_once __DIR__ . '/OtherWhmcs.php';
 require_once __DIR__ . '/States.php';

@@ -3,9 +3,9 @@
 /**
  * Registers callback.php as a webhook at a gateway. On the command line, once for each server:
  *
- *     php modules/servers/vmline/doorbell.php 3
+ *     VMLINE_TOKEN=... php modules/servers/vmline/doorbell.php 3
  *
- * where 3 is the server's id in WHMCS.
+ * where 3 is the server's id in WHMCS, and the token is an admin's of the gateway: it is used for this call alone.
  */
 
 if (PHP_SAPI !== 'cli') {
@@ -20,7 +20,7 @@ require dirname(__DIR__, 3) . '/init.php';
 require_once __DIR__ . '/lib/autoload.php';
 
 try {
-    echo 'The gateway will ring at ' . Doorbell::register((int) ($argv[1] ?? 0)) . "\n";
+    echo 'The gateway will ring at ' . Doorbell::register((int) ($argv[1] ?? 0), (string) getenv('VMLINE_TOKEN')) . "\n";
 } catch (Failure $failure) {
     fwrite(STDERR, $failure->getMessage() . "\n");
     exit(1);

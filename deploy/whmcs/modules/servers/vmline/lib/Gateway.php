@@ -55,6 +55,11 @@ final class Gateway
         return $this->call('DELETE', "/v1/services/$ref");
     }
 
+    public function remove(string $path): void
+    {
+        $this->call('DELETE', $path);
+    }
+
     /**
      * @param array<string,mixed> $action type, package, params
      * @return array<string,mixed> the operation

@@ -9,18 +9,16 @@ final class Log
 {
     private const HIDDEN = '********';
 
+    /** Names of what is secret in requests and answers. */
+    private const NAMES = ['password', 'secret', 'token'];
+
     /**
      * @param array<string,mixed> $request
      * @param list<string> $secrets to hide wherever they stand
      */
     public static function call(string $action, array $request, string $answer, array $secrets): void
     {
-        array_walk_recursive($request, static function (mixed &$value, int|string $name) use (&$secrets): void {
-            if (in_array($name, ['password', 'secret'], true) && is_string($value)) {
-                $secrets[] = $value;
-                $value = self::HIDDEN;
-            }
-        });
+        array_push($secrets, ...self::secretsOf($request), ...self::secretsOf((array) json_decode(strstr($answer, '{') ?: '', true)));
         $secrets = array_values(array_unique(array_filter($secrets, static fn (string $s): bool => $s !== '')));
         $text = json_encode($request, JSON_UNESCAPED_SLASHES | JSON_PARTIAL_OUTPUT_ON_ERROR) ?: '';
         $hidden = self::forms($secrets);
@@ -44,6 +42,23 @@ final class Log
     public static function thrown(\Throwable $error): void
     {
         self::activity($error::class . ' in ' . basename($error->getFile()) . ':' . $error->getLine());
+    }
+
+    /**
+     * What stands under the name of a secret.
+     *
+     * @param array<array-key,mixed> $tree
+     * @return list<string>
+     */
+    private static function secretsOf(array $tree): array
+    {
+        $secrets = [];
+        array_walk_recursive($tree, static function (mixed $value, int|string $name) use (&$secrets): void {
+            if (in_array($name, self::NAMES, true) && is_string($value)) {
+                $secrets[] = $value;
+            }
+        });
+        return $secrets;
     }
 
     /**

@@ -62,6 +62,14 @@ final class Server
         );
     }
 
+    /** The same gateway, with a bearer token in place of the key. */
+    public function withToken(
+        #[\SensitiveParameter]
+        string $token,
+    ): self {
+        return new self($this->id, $this->host, $this->port, $this->secure, '', trim($token), $this->fingerprint);
+    }
+
     /** @return list<int> the ids of every gateway in use */
     public static function ids(): array
     {
