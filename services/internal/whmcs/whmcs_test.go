@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +117,7 @@ func serve(t *testing.T, r *rig.Rig) []string {
 		Bus: r.Bus, Redis: r.Redis, Listener: listener, Token: secrets.NewToken(), Sealer: r.Opener.Sealer(), DigestKey: bytes.Repeat([]byte("k"), 32),
 		TLS:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		Fingerprint: secrets.Fingerprint(certificate), Limit: gateway.Limit{Requests: 100_000, Window: time.Minute},
+		WebhookNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, WebhookHTTP: true,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	run(t, func(ctx context.Context) error { return gateway.Run(ctx, c) })
