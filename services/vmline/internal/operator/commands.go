@@ -73,6 +73,10 @@ func (c command) parameters() string {
 		list = append(list, "--file")
 	}
 	for _, p := range c.Needs {
+		if p == chain.ParamPassword {
+			list = append(list, "(asked for)")
+			continue
+		}
 		list = append(list, flagOf(p))
 	}
 	for _, p := range c.Takes {

@@ -48,18 +48,18 @@ func newKeyCreate(r *remote) *cobra.Command {
 				key.ExpiresAt = time.Now().Add(lasts).UTC()
 			}
 			made, err := client.CreateKey(ctx, key)
-			return made, maybeMade(err)
+			return made, maybeMade(err, "vmline key list")
 		},
 		table: secretTable,
 	}.command(r)
 }
 
-// maybeMade adds to an error without an answer what may have happened.
-func maybeMade(err error) error {
+// maybeMade adds to an error without an answer what may have happened, and where to look.
+func maybeMade(err error, list string) error {
 	if err == nil || !unknown(err) || errors.As(err, new(*api.Problem)) {
 		return err
 	}
-	return fmt.Errorf("%w\n  It is not known whether this was done, and a secret that was lost cannot be shown again; look at \"vmline key list\"", err)
+	return fmt.Errorf("%w\n  It is not known whether this was done, and a secret that was lost cannot be shown again; look at %q", err, list)
 }
 
 func newKeyList(r *remote) *cobra.Command {
@@ -89,7 +89,7 @@ programs can be given the new one meanwhile; one from an earlier rotation ends a
 		},
 		ask: func(ctx context.Context, client *api.Client, args []string) (api.KeySecret, error) {
 			made, err := client.RotateKey(ctx, args[0], overlap)
-			return made, maybeMade(err)
+			return made, maybeMade(err, "vmline key list")
 		},
 		table: secretTable,
 	}.command(r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,31 +13,25 @@ import (
 )
 
 func newVMList(r *remote) *cobra.Command {
+	var f filter
 	return question[[]api.Service]{
 		use: "list", short: "List machines", args: cobra.NoArgs,
+		long:  "List machines. What several flags say must all be so.",
+		flags: f.addFlags,
 		ask: func(ctx context.Context, client *api.Client, _ []string) ([]api.Service, error) {
-			return allServices(ctx, client)
+			return services(ctx, client, f.keeps)
 		},
 		table: listTable,
 	}.command(r)
 }
 
-// pageSize is the most that the gateway gives at once.
-const pageSize = 200
-
-// allServices reads every page.
-func allServices(ctx context.Context, client *api.Client) ([]api.Service, error) {
-	services := []api.Service{}
-	for cursor := ""; ; {
-		page, err := client.ListServices(ctx, pageSize, cursor)
-		if err != nil {
-			return nil, err
-		}
-		services = append(services, page.Items...)
-		if cursor = page.NextCursor; cursor == "" {
-			return services, nil
-		}
-	}
+// services are all machines of every page that are to be kept.
+func services(ctx context.Context, client *api.Client, keep func(api.Service) bool) ([]api.Service, error) {
+	all, err := pages(func(cursor string) ([]api.Service, string, error) {
+		l, err := client.ListServices(ctx, pageSize, cursor)
+		return l.Items, l.NextCursor, err
+	})
+	return slices.DeleteFunc(all, func(s api.Service) bool { return !keep(s) }), err
 }
 
 func listTable(w io.Writer, services []api.Service) {

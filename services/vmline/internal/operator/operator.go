@@ -5,6 +5,7 @@ package operator
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,7 +16,7 @@ import (
 
 // Commands returns all of them, to stand below the program's root.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{newVM(), newTail(), newCommands(), newKey()}
+	return []*cobra.Command{newVM(), newTail(), newCommands(), newDrift(), newPool(), newIP(), newDNS(), newDeadLetter(), newWebhook(), newKey()}
 }
 
 // group is a command that does nothing itself: it has others below it, which share the way to the gateway.
@@ -50,7 +51,7 @@ func (q question[T]) command(r *remote) *cobra.Command {
 		yes    bool
 	)
 	c := &cobra.Command{
-		Use: q.use, Short: q.short, Long: q.long, Args: q.args,
+		Use: q.use, Short: q.short, Long: q.long, Args: q.args, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := r.client()
 			if err != nil {
@@ -69,6 +70,9 @@ func (q question[T]) command(r *remote) *cobra.Command {
 		},
 	}
 	format.AddFlag(c)
+	if strings.Contains(q.use, "REF") {
+		c.ValidArgsFunction = r.completeRef
+	}
 	if q.flags != nil {
 		q.flags(c.Flags())
 	}

@@ -20,7 +20,8 @@ func newTail() *cobra.Command {
 		Short: "Show every change of all machines, or of one, as it happens",
 		Long: `Show every change of all machines, or of one, as it happens, until interrupted. Nothing is shown
 of what was before.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: r.completeRef,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := r.client()
 			if err != nil {

@@ -22,6 +22,7 @@ type verb struct {
 	remote *remote
 	wishes wishes
 	format output.Format
+	dryRun bool
 	yes    bool
 	wait   patience
 	// key is the Idempotency-Key.
@@ -38,11 +39,12 @@ func newVerb(route chain.Route) func(*remote) *cobra.Command {
 		c := &cobra.Command{
 			Use: route.Verb() + " REF", Aliases: aliases[route.Kind], GroupID: groupOf(route),
 			Short: strings.ToUpper(route.Does[:1]) + route.Does[1:],
-			Long:  about(route), Args: cobra.ExactArgs(1), RunE: v.run,
+			Long:  about(route), Args: cobra.ExactArgs(1), RunE: v.run, ValidArgsFunction: r.completeRef,
 		}
 		addParams(c, route, &v.wishes)
 		v.format.AddFlag(c)
 		f := c.Flags()
+		f.BoolVar(&v.dryRun, "dry-run", false, "print what would be done, with the calls to Proxmox, and do nothing")
 		f.Var(&v.wait, "wait", "show the steps until the end, or for this long")
 		f.Lookup("wait").NoOptDefVal = untilEnd
 		f.StringVar(&v.key, "idempotency-key", "", "one of your own, for scripts that repeat a command; default a new one")
@@ -87,6 +89,9 @@ func (v *verb) run(c *cobra.Command, args []string) error {
 	action, err := v.action(who, c.InOrStdin())
 	if err != nil {
 		return err
+	}
+	if v.dryRun {
+		return v.plan(c.Context(), client, ref, action, c.OutOrStdout())
 	}
 	if destroys(v.route) && !v.yes {
 		if err := v.confirm(c.Context(), client, ref, who); err != nil {

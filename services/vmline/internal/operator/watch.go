@@ -23,7 +23,8 @@ func newVMWatch(r *remote) *cobra.Command {
 		Short: "Show each step of a machine's operation until it ends",
 		Long: `Show each step of the machine's last operation as it is done, until the operation has ended. The
 exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --timeout ran out.`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: r.completeRef,
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := r.client()
 			if err != nil {
