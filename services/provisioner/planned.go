@@ -31,6 +31,9 @@ func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 		return 0, refusal(err)
 	}
 	decision, err := p.decide(ctx, c, t.VM, m)
+	if err != nil && m.Halted {
+		return 0, halfway(refusal(err))
+	}
 	if err != nil {
 		return 0, refusal(err)
 	}
@@ -52,6 +55,11 @@ func (p *provisioner) observe(ctx context.Context, c *pve.Client, t *bus.Trigger
 		return m, machine.Explain(err, kept)
 	}
 	noteStatus(t.VM, status)
+	before := t.VM.GetOperation().GetBefore()
+	if before != nil && before.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED {
+		before.RemoteStatus = t.VM.GetRemoteStatus()
+	}
+	m.Halted = before.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING && status.Status != "running"
 	if m.Running = status.Status == "running"; !m.Running {
 		return m, nil
 	}
@@ -151,6 +159,19 @@ func refusal(err error) error {
 		return &bus.Refused{Cause: person.Cause, Next: person.Next}
 	default:
 		return err
+	}
+}
+
+// halfway has a refusal wait for a person where an earlier attempt has stopped the machine: what the VM
+// was before, it is not any more.
+func halfway(err error) error {
+	var refused *bus.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	return &bus.NeedsPerson{
+		Cause: refused.Cause, Kept: "An earlier attempt has stopped the machine and may have changed a part of it. " + kept,
+		Next: refused.Next + " Cancel takes the change back and starts the machine.",
 	}
 }
 

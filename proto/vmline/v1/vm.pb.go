@@ -1141,6 +1141,9 @@ type Before struct {
 	Package       *Package               `protobuf:"bytes,2,opt,name=package,proto3" json:"package,omitempty"`
 	PackageDigest []byte                 `protobuf:"bytes,3,opt,name=package_digest,json=packageDigest,proto3" json:"package_digest,omitempty"`
 	WantedPower   RemoteStatus           `protobuf:"varint,4,opt,name=wanted_power,json=wantedPower,proto3,enum=vmline.v1.RemoteStatus" json:"wanted_power,omitempty"`
+	// remote_status is whether the machine ran when the work began, once that was looked at: a change of
+	// package that stopped it starts it again, also when it is taken up or taken back later.
+	RemoteStatus  RemoteStatus `protobuf:"varint,5,opt,name=remote_status,json=remoteStatus,proto3,enum=vmline.v1.RemoteStatus" json:"remote_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1199,6 +1202,13 @@ func (x *Before) GetPackageDigest() []byte {
 func (x *Before) GetWantedPower() RemoteStatus {
 	if x != nil {
 		return x.WantedPower
+	}
+	return RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+}
+
+func (x *Before) GetRemoteStatus() RemoteStatus {
+	if x != nil {
+		return x.RemoteStatus
 	}
 	return RemoteStatus_REMOTE_STATUS_UNSPECIFIED
 }
@@ -1866,12 +1876,13 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\btemplate\x18\x04 \x01(\tR\btemplate\x12\x12\n" +
 	"\x04vmid\x18\x05 \x01(\rR\x04vmid\x12'\n" +
 	"\x0fsealed_password\x18\x06 \x01(\fR\x0esealedPassword\x12'\n" +
-	"\x0ftimeout_seconds\x18\a \x01(\rR\x0etimeoutSeconds\"\xc4\x01\n" +
+	"\x0ftimeout_seconds\x18\a \x01(\rR\x0etimeoutSeconds\"\x82\x02\n" +
 	"\x06Before\x12)\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x11.vmline.v1.StatusR\x06status\x12,\n" +
 	"\apackage\x18\x02 \x01(\v2\x12.vmline.v1.PackageR\apackage\x12%\n" +
 	"\x0epackage_digest\x18\x03 \x01(\fR\rpackageDigest\x12:\n" +
-	"\fwanted_power\x18\x04 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\vwantedPower\"L\n" +
+	"\fwanted_power\x18\x04 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\vwantedPower\x12<\n" +
+	"\rremote_status\x18\x05 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\fremoteStatus\"L\n" +
 	"\x06Result\x12.\n" +
 	"\breleased\x18\x01 \x03(\v2\x12.vmline.v1.AddressR\breleased\x12\x12\n" +
 	"\x04note\x18\x02 \x01(\tR\x04note\"\xbd\x01\n" +
@@ -2038,24 +2049,25 @@ var file_vmline_v1_vm_proto_depIdxs = []int32{
 	0,  // 27: vmline.v1.Before.status:type_name -> vmline.v1.Status
 	19, // 28: vmline.v1.Before.package:type_name -> vmline.v1.Package
 	2,  // 29: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
-	14, // 30: vmline.v1.Result.released:type_name -> vmline.v1.Address
-	3,  // 31: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
-	18, // 32: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 33: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
-	18, // 34: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
-	0,  // 35: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	18, // 36: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 37: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	18, // 38: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	18, // 39: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	18, // 40: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 41: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	18, // 42: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	2,  // 30: vmline.v1.Before.remote_status:type_name -> vmline.v1.RemoteStatus
+	14, // 31: vmline.v1.Result.released:type_name -> vmline.v1.Address
+	3,  // 32: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
+	18, // 33: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 34: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
+	18, // 35: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
+	0,  // 36: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	18, // 37: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 38: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	18, // 39: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	18, // 40: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	18, // 41: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 42: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	18, // 43: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }

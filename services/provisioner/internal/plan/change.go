@@ -17,6 +17,8 @@ type Machine struct {
 	Running bool
 	// Pending are the changes that a running machine has not taken yet. Config shows them as if it had.
 	Pending []pve.PendingChange
+	// Halted says that an earlier attempt of the same work has stopped it.
+	Halted bool
 }
 
 // Decision is what a change of package comes to on one machine.
@@ -89,6 +91,9 @@ func (d *Decision) addresses(vm *vmlinev1.VM, before *vmlinev1.Package) {
 // power needs a stop where the machine runs and would not take everything while it does, or where its guest
 // has an address that is to be another VM's.
 func (d *Decision) power(m Machine, all Plan, leavesTold bool) {
+	if m.Halted {
+		d.need(vmlinev1.Status_STATUS_STARTING)
+	}
 	if !m.Running {
 		return
 	}

@@ -37,6 +37,7 @@ func TestChange(t *testing.T) {
 		before  func(*vmlinev1.Package)
 		change  func(*vmlinev1.Package)
 		undo    bool
+		halted  bool
 		want    string // the statuses that are left of the route
 		stop    string
 		warns   string
@@ -45,6 +46,7 @@ func TestChange(t *testing.T) {
 		{name: "names of the DNS", change: func(p *vmlinev1.Package) { p.Dns = &vmlinev1.Dns{Domain: "a.test"} }},
 		{name: "processor of a machine that runs", change: func(p *vmlinev1.Package) { p.Cores = 2 }, want: "stopped set_cpu_ram starting", stop: "cores"},
 		{name: "processor of a machine that is stopped", stopped: true, change: func(p *vmlinev1.Package) { p.Cores = 2 }, want: "set_cpu_ram"},
+		{name: "processor of a machine that an earlier attempt has stopped", stopped: true, halted: true, change: func(p *vmlinev1.Package) { p.Cores = 2 }, want: "set_cpu_ram starting"},
 		{name: "onboot", change: func(p *vmlinev1.Package) { p.Onboot = true }, want: "set_cpu_ram"},
 		{name: "name", change: func(p *vmlinev1.Package) { p.Name = "db" }, want: "set_cloudinit"},
 		{name: "larger system disk", change: func(p *vmlinev1.Package) { p.SystemDisk.SizeGb = 11 }, want: "set_system_disk_size"},
@@ -73,7 +75,7 @@ func TestChange(t *testing.T) {
 					tt.before(p)
 				}
 			})
-			d, err := Change(Machine{Config: clone(tt.cfg), Running: !tt.stopped, Pending: tt.pending}, vm, o, tt.undo)
+			d, err := Change(Machine{Config: clone(tt.cfg), Running: !tt.stopped, Pending: tt.pending, Halted: tt.halted}, vm, o, tt.undo)
 			if err != nil {
 				t.Fatal(err)
 			}
