@@ -7,10 +7,10 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// drawn are the routes that the diagram shows. The others are these in part.
+// drawn are the routes that the diagram shows. The others are made of their parts; lifecycle's README
+// lists them all.
 var drawn = []vmlinev1.Operation_Kind{
-	vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_CHANGE_PACKAGE, vmlinev1.Operation_KIND_SUSPEND,
-	vmlinev1.Operation_KIND_UNSUSPEND, vmlinev1.Operation_KIND_REINSTALL, vmlinev1.Operation_KIND_TERMINATE,
+	vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_SUSPEND, vmlinev1.Operation_KIND_UNSUSPEND, vmlinev1.Operation_KIND_TERMINATE,
 }
 
 // Mermaid draws the main routes as a Mermaid flowchart: statuses as boxes, steps as arrows that name
