@@ -113,7 +113,11 @@ func (p *provisioner) howToMove(ctx context.Context, c *pve.Client, t *bus.Trigg
 	if err != nil {
 		return pve.MigrateOptions{}, machine.Explain(err, kept)
 	}
-	maintenance, err := inventory.inMaintenance(ctx, 0)
+	options, err := wayTo(all, t.VM, found.Config, status.Status == "running")
+	if err != nil {
+		return options, err
+	}
+	maintenance, err := inventory.inMaintenance(ctx, bridgeAge)
 	if err != nil {
 		return pve.MigrateOptions{}, machine.Explain(err, kept)
 	}
@@ -122,7 +126,7 @@ func (p *provisioner) howToMove(ctx context.Context, c *pve.Client, t *bus.Trigg
 			Cause: "node " + target(t.VM) + " is in maintenance and gets nothing new", Next: "Choose another node, or end its maintenance.",
 		}
 	}
-	return wayTo(all, t.VM, found.Config, status.Status == "running")
+	return options, nil
 }
 
 // wayTo finds how a machine can move to the target: live if it runs, with the disks that are on local
