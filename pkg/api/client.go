@@ -63,6 +63,38 @@ func (c *Client) ListServices(ctx context.Context, limit int, cursor string) (Se
 	return l, err
 }
 
+// ServiceFilter says which VMs are wanted. Empty fields want any.
+type ServiceFilter struct {
+	// Query is the beginning of a ref, a name, an address, a MAC or a VMID.
+	Query, Status, Cluster, Node, Customer, Name, Address string
+	// Parked wants VMs that wait for a person, Drift those whose machine is not what their state says.
+	Parked, Drift bool
+}
+
+// FindServices returns one page of the VMs that match, in the order of their refs.
+func (c *Client) FindServices(ctx context.Context, f ServiceFilter, limit int, cursor string) (ServiceList, error) {
+	var l ServiceList
+	path := page("/v1/services", limit, cursor, "q", f.Query, "status", f.Status, "cluster", f.Cluster, "node", f.Node,
+		"customer", f.Customer, "name", f.Name, "address", f.Address, "parked", truth(f.Parked), "drift", truth(f.Drift))
+	err := c.call(ctx, http.MethodGet, path, nil, &l)
+	return l, err
+}
+
+func truth(wanted bool) string {
+	if wanted {
+		return "true"
+	}
+	return ""
+}
+
+// ListOperations returns one page of operations: all of one VM that are kept, newest first, or for an
+// empty ref the last one of every VM. Empty status and type want any.
+func (c *Client) ListOperations(ctx context.Context, ref, status, operationType string, limit int, cursor string) (OperationList, error) {
+	var l OperationList
+	err := c.call(ctx, http.MethodGet, page("/v1/operations", limit, cursor, "service_ref", ref, "status", status, "type", operationType), nil, &l)
+	return l, err
+}
+
 // GetOperation returns an operation as soon as it has ended or is parked, at the latest after wait,
 // which the gateway caps at 25 s.
 func (c *Client) GetOperation(ctx context.Context, id string, wait time.Duration) (Operation, error) {

@@ -11,7 +11,11 @@ import (
 
 // Bounds are the sequences of the oldest and the newest change that the log still has. Without any, Last
 // is the sequence of the last one that it had, and First is one more.
-type Bounds struct{ First, Last uint64 }
+type Bounds struct {
+	First, Last uint64
+	// Created is when the log was made: one that was made anew has another time.
+	Created time.Time
+}
 
 // Bounds returns how far the log of all VMs reaches.
 func (b *Bus) Bounds(ctx context.Context) (bounds Bounds, err error) {
@@ -20,8 +24,8 @@ func (b *Bus) Bounds(ctx context.Context) (bounds Bounds, err error) {
 		if err != nil {
 			return err
 		}
-		state := stream.CachedInfo().State
-		bounds = Bounds{First: state.FirstSeq, Last: state.LastSeq}
+		info := stream.CachedInfo()
+		bounds = Bounds{First: info.State.FirstSeq, Last: info.State.LastSeq, Created: info.Created}
 		return nil
 	})
 	if err != nil {

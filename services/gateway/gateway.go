@@ -24,6 +24,7 @@ import (
 	"github.com/vmline/vmline/services/gateway/internal/identity"
 	"github.com/vmline/vmline/services/gateway/internal/keys"
 	"github.com/vmline/vmline/services/gateway/internal/limit"
+	"github.com/vmline/vmline/services/gateway/internal/model"
 	"github.com/vmline/vmline/services/gateway/internal/nonce"
 	"github.com/vmline/vmline/services/gateway/internal/signature"
 	"github.com/vmline/vmline/services/gateway/internal/webhook"
@@ -91,6 +92,7 @@ type gateway struct {
 	auth    *keys.Authenticator
 	limiter *limit.Limiter
 	feed    *feed.Feed
+	model   *model.Model
 
 	webhooks *webhook.Registry
 	sender   *webhook.Sender
@@ -199,6 +201,7 @@ func newGateway(stopping context.Context, c Config) (*gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g.feed = feed.New(c.Bus, g.log)
+	g.model = model.New(c.Bus, g.feed, c.Redis, g.log)
 	g.sender = webhook.NewSender(g.webhooks, g.feed, nil, g.log)
 	return g, nil
 }
@@ -215,7 +218,7 @@ func (l Limit) policy() limit.Policy {
 func (g *gateway) inBackground(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // requests in hand need it until they are done
 	var all sync.WaitGroup
-	for _, run := range []func(context.Context) error{g.ring.Run, g.feed.Run, g.sender.Run} {
+	for _, run := range []func(context.Context) error{g.ring.Run, g.feed.Run, g.model.Run, g.sender.Run} {
 		all.Go(func() { _ = run(ctx) }) // they end with ctx alone
 	}
 	return func() { cancel(); all.Wait() }

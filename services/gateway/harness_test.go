@@ -15,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/nats-io/nats.go"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -38,6 +40,7 @@ type fixture struct {
 	client *api.Client
 	log    *lockedBuffer
 	config Config
+	redis  *miniredis.Miniredis
 	stop   func()
 	// stopNATS ends the server before the test does.
 	stopNATS func()
@@ -69,9 +72,12 @@ func start(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{TB: t, bus: b, conn: conn, opener: key, log: log, stopNATS: stopNATS}
+	memory := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: memory.Addr()})
+	t.Cleanup(func() { _ = client.Close() }) // the test is over
+	f := &fixture{TB: t, redis: memory, bus: b, conn: conn, opener: key, log: log, stopNATS: stopNATS}
 	f.config = Config{
-		Bus: b, Token: secrets.NewToken(), Limit: Limit{Requests: 1_000_000, Window: time.Minute}, Sealer: key.Sealer(), DigestKey: bytes.Repeat([]byte("k"), minDigestKey), Logger: logger,
+		Bus: b, Redis: client, Token: secrets.NewToken(), Limit: Limit{Requests: 1_000_000, Window: time.Minute}, Sealer: key.Sealer(), DigestKey: bytes.Repeat([]byte("k"), minDigestKey), Logger: logger,
 	}
 	f.serve(f.config)
 	f.ready()

@@ -2,15 +2,18 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/gateway/internal/model"
 )
 
 func (g *gateway) registerServices(a huma.API) {
@@ -30,8 +33,13 @@ func (g *gateway) registerServices(a huma.API) {
 	}, g.getService)
 	route(a, api.ScopeRead, huma.Operation{
 		OperationID: "list-services", Method: http.MethodGet, Path: "/v1/services",
-		Summary: "List VMs in the order of their refs", Errors: []int{422},
+		Summary: "List VMs, and search for them, in the order of their refs", Errors: []int{422},
+		Description: "It shows every change that was stored when it was asked.",
 	}, g.listServices)
+	route(a, api.ScopeRead, huma.Operation{
+		OperationID: "list-operations", Method: http.MethodGet, Path: "/v1/operations",
+		Summary: "List operations, with their steps and times", Errors: []int{422},
+	}, g.listOperations)
 	route(a, api.ScopeRead, huma.Operation{
 		OperationID: "get-operation", Method: http.MethodGet, Path: "/v1/operations/{id}",
 		Summary:     "Show an operation",
@@ -72,51 +80,122 @@ func service(vm *vmlinev1.VM, pending []*vmlinev1.Command) api.Service {
 }
 
 type listInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"the next_cursor of the page before"`
+	Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor   string `query:"cursor" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"the next_cursor of the page before"`
+	Query    string `query:"q" maxLength:"253" doc:"Beginning of a ref, a name with or without its domain, an address, a MAC or a VMID."`
+	Status   string `query:"status" maxLength:"64" doc:"Local status."`
+	Cluster  string `query:"cluster" maxLength:"64"`
+	Node     string `query:"node" maxLength:"64"`
+	Customer string `query:"customer" maxLength:"128"`
+	Name     string `query:"name" maxLength:"64"`
+	Address  string `query:"address" maxLength:"45"`
+	Parked   bool   `query:"parked" doc:"Only VMs that wait for a person."`
+	Drift    bool   `query:"drift" doc:"Only VMs whose machine is not what their state says."`
 }
 
-func (g *gateway) listServices(ctx context.Context, in *listInput) (*struct{ Body api.ServiceList }, error) {
-	var p page
-	p.limit, p.after = in.Limit, in.Cursor
-	if err := g.bus.Each(ctx, func(e bus.Entry) error { p.add(e); return nil }); err != nil {
+func (in *listInput) filter() model.Filter {
+	f := model.Filter{
+		Query: in.Query, Status: in.Status, Cluster: in.Cluster, Node: in.Node, Customer: in.Customer, Name: in.Name, Address: in.Address, Drifted: in.Drift,
+	}
+	if in.Parked {
+		f.OperationStatus = api.StatusParked
+	}
+	return f
+}
+
+// listOutput has the next page as a link, too (RFC 8288).
+type listOutput struct {
+	Link string `header:"Link" doc:"The next page, where there is one."`
+	Body api.ServiceList
+}
+
+func (g *gateway) listServices(ctx context.Context, in *listInput) (*listOutput, error) {
+	vms, more, err := g.model.Page(ctx, in.filter(), in.Cursor, in.Limit)
+	if err != nil {
 		return nil, g.busProblem("list VMs", err)
 	}
-	return &struct{ Body api.ServiceList }{p.list()}, nil
+	out := &listOutput{Body: api.ServiceList{Items: make([]api.Service, 0, len(vms))}}
+	for _, vm := range vms {
+		out.Body.Items = append(out.Body.Items, api.FromVM(vm))
+	}
+	if more {
+		out.Body.NextCursor = vms[len(vms)-1].GetRef()
+		out.Link = in.next(out.Body.NextCursor)
+	}
+	return out, nil
 }
 
-// page collects the VMs that follow a ref, and holds little more than it will show.
-type page struct {
-	limit   int
-	after   string
-	entries []bus.Entry
+// next is the link to the page that follows.
+func (in *listInput) next(cursor string) string {
+	q := url.Values{"cursor": {cursor}, "limit": {strconv.Itoa(in.Limit)}}
+	for name, value := range map[string]string{
+		"q": in.Query, "status": in.Status, "cluster": in.Cluster, "node": in.Node, "customer": in.Customer, "name": in.Name, "address": in.Address,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, wanted := range map[string]bool{"parked": in.Parked, "drift": in.Drift} {
+		if wanted {
+			q.Set(name, "true")
+		}
+	}
+	return "</v1/services?" + q.Encode() + `>; rel="next"`
 }
 
-func (p *page) add(e bus.Entry) {
-	if e.VM.GetRef() <= p.after {
-		return
-	}
-	p.entries = append(p.entries, e)
-	if len(p.entries) > 2*(p.limit+1) {
-		p.cut()
-	}
+type operationsInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" maxLength:"200" doc:"The next_cursor of the page before."`
+	Ref    string `query:"service_ref" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a ref" doc:"All operations of this VM that are kept, newest first. Left out: the last operation of every VM, in the order of refs."`
+	Status string `query:"status" enum:"running,parked,succeeded,interrupted,refused"`
+	Type   string `query:"type" maxLength:"64"`
 }
 
-// cut leaves the entries of the page and one more, which shows that there is another page.
-func (p *page) cut() {
-	slices.SortFunc(p.entries, func(a, b bus.Entry) int { return strings.Compare(a.VM.GetRef(), b.VM.GetRef()) })
-	p.entries = p.entries[:min(len(p.entries), p.limit+1)]
+func (g *gateway) listOperations(ctx context.Context, in *operationsInput) (*struct{ Body api.OperationList }, error) {
+	list := api.OperationList{Items: []api.Operation{}}
+	if in.Ref != "" {
+		return g.operationsOf(ctx, in)
+	}
+	vms, more, err := g.model.Page(ctx, model.Filter{OperationStatus: in.Status, OperationType: in.Type}, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, g.busProblem("list operations", err)
+	}
+	for _, vm := range vms {
+		list.Items = append(list.Items, api.OperationOf(vm))
+	}
+	if more {
+		list.NextCursor = vms[len(vms)-1].GetRef()
+	}
+	return &struct{ Body api.OperationList }{list}, nil
 }
 
-func (p *page) list() api.ServiceList {
-	p.cut()
-	shown := p.entries[:min(len(p.entries), p.limit)]
-	l := api.ServiceList{Items: make([]api.Service, 0, len(shown))}
-	for _, e := range shown {
-		l.Items = append(l.Items, api.FromVM(e.VM))
+// operationsOf reads one VM's log backwards: the last state of each operation says how it stands.
+func (g *gateway) operationsOf(ctx context.Context, in *operationsInput) (*struct{ Body api.OperationList }, error) {
+	history, err := g.bus.History(ctx, in.Ref)
+	if err != nil && !errors.Is(err, bus.ErrNotFound) {
+		return nil, g.busProblem("list operations", err)
 	}
-	if len(p.entries) > p.limit {
-		l.NextCursor = l.Items[p.limit-1].Ref
+	list, begun, seen := api.OperationList{Items: []api.Operation{}}, in.Cursor == "", map[string]bool{}
+	for i, e := range slices.Backward(history) {
+		id := e.VM.GetOperation().GetId()
+		if id == "" || seen[id] {
+			continue
+		}
+		seen[id] = true
+		op := api.OperationOf(e.VM)
+		if i < len(history)-1 {
+			op = api.InterruptedAt(e.VM, history[i+1].Time)
+		}
+		switch {
+		case !begun:
+			begun = id == in.Cursor
+		case in.Status != "" && op.Status != in.Status, in.Type != "" && op.Type != in.Type:
+		case len(list.Items) == in.Limit:
+			list.NextCursor = list.Items[in.Limit-1].ID
+			return &struct{ Body api.OperationList }{list}, nil
+		default:
+			list.Items = append(list.Items, op)
+		}
 	}
-	return l
+	return &struct{ Body api.OperationList }{list}, nil
 }

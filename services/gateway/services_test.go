@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -67,33 +65,6 @@ func TestListGoesThroughAllVMs(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-}
-
-func TestPage(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		refs := rapid.SliceOfDistinct(rapid.StringMatching(`[a-c]{1,4}`), func(s string) string { return s }).Draw(t, "refs")
-		after, limit := rapid.StringMatching(`[a-c]{0,4}`).Draw(t, "after"), rapid.IntRange(1, 5).Draw(t, "limit")
-		p := page{limit: limit, after: after}
-		for _, ref := range refs {
-			p.add(bus.Entry{VM: &vmlinev1.VM{Ref: ref}})
-		}
-		l := p.list()
-		slices.Sort(refs)
-		first, found := slices.BinarySearch(refs, after)
-		if found {
-			first++
-		}
-		want := refs[first:]
-		more := len(want) > limit
-		want = want[:min(len(want), limit)]
-		got := []string{}
-		for _, s := range l.Items {
-			got = append(got, s.Ref)
-		}
-		if !slices.Equal(got, want) || (l.NextCursor != "") != more || (more && l.NextCursor != want[limit-1]) {
-			t.Fatalf("got %q and cursor %q, want %q", got, l.NextCursor, want)
-		}
-	})
 }
 
 func TestEventsShowChangesAsTheyHappen(t *testing.T) {
@@ -152,7 +123,16 @@ func TestNoSecretAnywhere(t *testing.T) {
 	put("w1-1", good)
 	put("w1-1", good)
 	put("w1-3", strings.Replace(good, "dc1", refusedCluster, 1))
-	if n := len(f.commands()); n != 2 {
+	for _, body := range []string{
+		`{"type":"change_password","params":{"password":"SECRET"}}`, `{"type":"change_password","params":{"password":["SECRET"]}}`,
+		`{"type":"reinstall","params":{"password":"SECRET"}}`, `{"type":"SECRET"}`, `{"type":"create","package":` + good + `}`,
+	} {
+		for _, path := range []string{"actions", "validate"} {
+			_, text := f.call("POST", "/v1/services/w1-4/"+path, strings.ReplaceAll(body, "SECRET", secret), "Idempotency-Key", "k")
+			answers += text
+		}
+	}
+	if n := len(f.commands()); n != 3 {
 		t.Errorf("%d commands", n)
 	}
 	for _, bad := range []string{
@@ -175,6 +155,9 @@ func TestNoSecretAnywhere(t *testing.T) {
 	for _, name := range []string{bus.StreamVM, bus.StreamTICK, bus.StreamDLQ, "KV_" + bus.BucketREFUSAL, "KV_" + bus.BucketIPAM, "KV_" + bus.BucketVMID} {
 		stored = append(stored, f.messages(name)...)
 	}
+	if !strings.Contains(f.redis.Dump(), "w1-1") || strings.Contains(f.redis.Dump(), secret) {
+		t.Error("it stands in Redis, or nothing does")
+	}
 	if len(stored) < 4 {
 		t.Errorf("only %d messages to look through", len(stored))
 	}
@@ -188,5 +171,86 @@ func TestNoSecretAnywhere(t *testing.T) {
 	}
 	if log := f.log.String(); strings.Contains(log, secret) || !strings.Contains(log, "order accepted") {
 		t.Errorf("the log shows it, or there is none: %s", log)
+	}
+}
+
+func TestListAndSearch(t *testing.T) {
+	f := start(t)
+	f.lifecycle()
+	for _, ref := range []string{"w1-1", "w1-2", "w1-3"} {
+		p := small()
+		p.Name = "web" + ref[3:]
+		f.admitted(f.put(ref, p).ID)
+	}
+	f.change("w1-2", park)
+	found := func(filter api.ServiceFilter) string {
+		t.Helper()
+		l, err := f.client.FindServices(t.Context(), filter, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refs []string
+		for _, s := range l.Items {
+			refs = append(refs, s.Ref)
+		}
+		return strings.Join(refs, " ")
+	}
+	for want, filter := range map[string]api.ServiceFilter{
+		"w1-2": {Parked: true}, "w1-3": {Name: "web3"}, "w1-1": {Query: "web1"}, "w1-1 w1-2 w1-3": {Status: "creation"}, "": {Drift: true},
+	} {
+		if got := found(filter); got != want {
+			t.Errorf("%+v: %q, want %q", filter, got, want)
+		}
+	}
+	resp, _ := f.call("GET", "/v1/services?limit=2&q=web", "")
+	if got, want := resp.Header.Get("Link"), `</v1/services?cursor=w1-2&limit=2&q=web>; rel="next"`; got != want {
+		t.Errorf("link %s", got)
+	}
+	f.redis.FlushAll()
+	if got := found(api.ServiceFilter{Parked: true}); got != "w1-2" {
+		t.Errorf("after Redis was emptied: %q", got)
+	}
+}
+
+func TestOperationsAreListed(t *testing.T) {
+	f := start(t)
+	f.lifecycle()
+	f.made("w1-1")
+	for _, key := range []string{"a", "b", "c"} {
+		_, body := f.act("w1-1", `{"type":"reboot"}`, key)
+		f.admitted(operationOf(t, body).ID)
+		f.change("w1-1", finish)
+	}
+	f.admitted(f.put("w1-2", small()).ID)
+	types := func(l api.OperationList, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []string
+		for _, op := range l.Items {
+			list = append(list, op.Type+" "+op.Status)
+		}
+		return strings.Join(list, ", ")
+	}
+	ctx := t.Context()
+	first, err := f.client.ListOperations(ctx, "w1-1", "", "", 2, "")
+	if got := types(first, err); got != "reboot succeeded, reboot succeeded" || first.NextCursor == "" {
+		t.Errorf("first page: %s", got)
+	}
+	if got := types(f.client.ListOperations(ctx, "w1-1", "", "", 2, first.NextCursor)); got != "reboot succeeded, create succeeded" {
+		t.Errorf("second page: %s", got)
+	}
+	if got := types(f.client.ListOperations(ctx, "w1-1", "", "create", 0, "")); got != "create succeeded" {
+		t.Errorf("by type: %s", got)
+	}
+	if got := types(f.client.ListOperations(ctx, "", "", "", 0, "")); got != "reboot succeeded, create running" {
+		t.Errorf("of every VM: %s", got)
+	}
+	if got := types(f.client.ListOperations(ctx, "", "running", "", 0, "")); got != "create running" {
+		t.Errorf("of every VM, running: %s", got)
+	}
+	if got := types(f.client.ListOperations(ctx, "w1-9", "", "", 0, "")); got != "" {
+		t.Errorf("of none: %s", got)
 	}
 }
