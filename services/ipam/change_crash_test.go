@@ -170,6 +170,9 @@ func TestReconcileMissesWhatIsTakenAgain(t *testing.T) {
 		case changed == nil && len(held) != 1:
 			t.Errorf("%s was not released: %v", abandoned, held)
 		}
+		if changed != nil {
+			vm = changed // lists all that it has
+		}
 		if err := s.end(t.Context(), vm); err != nil {
 			t.Fatal(err)
 		}

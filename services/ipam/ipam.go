@@ -49,6 +49,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkNames(ctx); err != nil {
+		return err
+	}
 	worker, err := s.bus.NewWorker(chain.IPAM, map[vmlinev1.Status]bus.StepFunc{
 		vmlinev1.Status_STATUS_SET_IP:      s.setIP,
 		vmlinev1.Status_STATUS_IP_RELEASED: s.ipReleased,

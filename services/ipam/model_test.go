@@ -18,7 +18,7 @@ import (
 // TestModel runs random orders, terminations, kills, flushes, builds and reconciliations against
 // the simplest possible model: who holds what, in a map.
 func TestModel(t *testing.T) {
-	fewer(t, 30)
+	fewer(t, 20)
 	onBoth(t, func(t *testing.T, w *world) {
 		small := v4Pool("small", "203.0.113.0/28")
 		small.Exclude = []string{"203.0.113.4/30"}

@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -83,5 +84,39 @@ func TestRunRefusesBadPools(t *testing.T) {
 	err := Run(t.Context(), Config{Pools: []*vmlinev1.Pool{v4Pool("v4", "203.0.113.1/24")}})
 	if err == nil || !strings.Contains(err.Error(), "did you mean 203.0.113.0/24?") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRunRefusesARenamedPool: its addresses would be given a second time.
+func TestRunRefusesARenamedPool(t *testing.T) {
+	w := newWorld(t, startMiniredis(t))
+	s := w.instance(t, nil)
+	vm := s.mustGive(t, order("vm", 1, 0))
+	vm.Cluster = "c1"
+	if _, err := s.bus.Append(t.Context(), vm, 0); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := v4Pool("elsewhere", "203.0.113.0/24")
+	elsewhere.Cluster = "c2"
+	for _, tt := range []struct {
+		name  string
+		pools []*vmlinev1.Pool
+		want  string
+	}{
+		{"as it was", w.pools, ""},
+		{"taken away", nil, ""},
+		{"another cluster", []*vmlinev1.Pool{elsewhere}, ""},
+		{"another range", []*vmlinev1.Pool{v4Pool("new", "203.0.113.128/25")}, ""},
+		{"renamed", []*vmlinev1.Pool{v4Pool("new", "203.0.113.0/25")}, `VM vm has 203.0.113.1 of pool "v4", which is not configured, and pool "new" would give it again; name that pool "v4"`},
+	} {
+		w.pools = tt.pools
+		err := w.instance(t, nil).checkNames(t.Context())
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	cfg := Config{Bus: w.bus(t, nil), Redis: w.client(t), Pools: w.pools, Logger: slog.New(slog.DiscardHandler)}
+	if err := Run(t.Context(), cfg); !errors.Is(err, errRenamed) {
+		t.Errorf("it runs, or ends with %v", err)
 	}
 }

@@ -173,7 +173,7 @@ func TestAdoptedAddresses(t *testing.T) {
 		}}))
 		cmd, err := rig.Command(ref, vmlinev1.Operation_KIND_ADOPT, &vmlinev1.Package{Cluster: rig.Cluster}, "")
 		must(t, err)
-		cmd.Params = &vmlinev1.Params{Vmid: uint32(vmid)} //nolint:gosec // small
+		cmd.Params = &vmlinev1.Params{Vmid: uint32(vmid)}
 		must(t, r.Bus.SendCommand(t.Context(), cmd))
 		return r.Await(ref, settled(vmlinev1.Operation_KIND_ADOPT))
 	}

@@ -24,7 +24,7 @@ type authority struct {
 
 const (
 	tsigName   = "vmline-test."
-	tsigSecret = "YSBzZWNyZXQgZm9yIHRlc3RzIG9ubHkgMDEyMzQ1Ng==" //nolint:gosec // G101: of this test alone
+	tsigSecret = "YSBzZWNyZXQgZm9yIHRlc3RzIG9ubHkgMDEyMzQ1Ng=="
 	forward    = "vps.example."
 	reverse    = "64.10.in-addr.arpa."
 )
@@ -74,7 +74,7 @@ func TestRecordsThroughAMachinesLife(t *testing.T) {
 	pkg := rig.Small("web")
 	pkg.Dns = &vmlinev1.Dns{Domain: forward, Ptr: true}
 	r.Order(ref, pkg)
-	vm := r.Await(ref, rig.Ended(create)) // whatever the DNS server does
+	r.Await(ref, rig.Ended(create)) // whatever the DNS server does
 	const button = vmlinev1.Operation_KIND_SET_DNS_RECORDS
 	id := r.Send(ref, button, nil)
 	waits := r.Await(ref, troubled)
@@ -82,7 +82,7 @@ func TestRecordsThroughAMachinesLife(t *testing.T) {
 		t.Errorf("with the server down the button says %v", p)
 	}
 	a.start()
-	vm = r.Await(ref, rig.Ended(button))
+	vm := r.Await(ref, rig.Ended(button))
 	stands := func(when, name, forwardTo, reverseTo string) {
 		t.Helper()
 		if f, p := a.says(name, miekg.TypeA), a.says(ptr, miekg.TypePTR); f != forwardTo || p != reverseTo {
