@@ -169,7 +169,7 @@ func (s *stage) checkNothingOf(vmid int) {
 }
 
 // individual is what differs between two machines of one package.
-var individual = regexp.MustCompile(`(?i)10\.64\.\d+\.\d+|2001:db8:64::[0-9a-f]+|([0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9a-f-]{36}|ctime=\d+|\buid=\S+|\bref=\S+|\bpve\d\b`)
+var individual = regexp.MustCompile(`(?i)10\.64\.\d+\.\d+|2001:db8:64::[0-9a-f]+|([0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9a-f-]{36}|ctime=\d+|\d{4}(_\d\d){2}-\d\d(_\d\d){2}|\buid=\S+|\bref=\S+|\bpve\d\b`)
 
 // portrait is all that Proxmox has of a VM.
 func (s *stage) portrait(vmid int) string {
