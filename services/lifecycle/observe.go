@@ -128,15 +128,18 @@ func identify(ctx context.Context, c *pve.Client, vm *vmlinev1.VM, seen *pve.VM)
 	if err != nil {
 		return unclear, "", err
 	}
-	err = machine.Prove(vm, seen.Node, cfg)
-	var not *machine.NotOurs
-	switch {
-	case errors.As(err, &not):
+	return whose(machine.Prove(vm, seen.Node, cfg))
+}
+
+// whose is what a proof says of a machine. One that is being cloned bears no mark yet.
+func whose(proof error) (finding, string, error) {
+	if not, ok := errors.AsType[*machine.NotOurs](proof); ok {
 		return foreign, not.Error(), nil
-	case err != nil:
-		return unclear, "", nil // it is being cloned
 	}
-	return ours, "", nil
+	if errors.Is(proof, machine.ErrBeingMade) {
+		return unclear, "", nil
+	}
+	return ours, "", proof
 }
 
 // suspendAgain begins the operation that stops a suspended machine which somebody has started.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -146,7 +147,7 @@ func (w *world) done(vmid int) []string {
 	var out []string
 	for _, c := range w.Sim.Calls() {
 		named := strings.Contains(c.Path+"/", fmt.Sprintf("/qemu/%d/", vmid)) || strings.Contains(c.Path, fmt.Sprintf("vzdump-qemu-%d-", vmid))
-		if named && c.Method != "GET" {
+		if named && c.Method != http.MethodGet {
 			out = append(out, callLine(c.Method, c.Path, c.Params))
 		}
 	}

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -130,7 +131,7 @@ func (w *world) allChanges(vmid int) []string {
 	var out []string
 	changes := w.changes(vmid)
 	for _, c := range w.Sim.Calls() {
-		if c.Method == "DELETE" && strings.Contains(c.Path, fmt.Sprintf("vzdump-qemu-%d-", vmid)) {
+		if c.Method == http.MethodDelete && strings.Contains(c.Path, fmt.Sprintf("vzdump-qemu-%d-", vmid)) {
 			out = append(out, "DELETE backup") // before all else, or TestTranscripts shows it
 		}
 	}

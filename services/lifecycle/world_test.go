@@ -92,14 +92,17 @@ func (w *world) changes(vmid int) []string {
 	var out []string
 	for _, c := range w.Sim.Calls() {
 		_, of, found := strings.Cut(c.Path, fmt.Sprintf("/qemu/%d", vmid))
-		if !found || c.Method == "GET" {
+		if !found || c.Method == http.MethodGet {
 			continue
 		}
-		line := c.Method + " " + of
-		for _, key := range slices.Sorted(maps.Keys(c.Params)) {
-			line += " " + key + "=" + c.Params[key]
+		words := []string{c.Method}
+		if of != "" {
+			words = append(words, of)
 		}
-		out = append(out, strings.TrimSpace(line))
+		for _, key := range slices.Sorted(maps.Keys(c.Params)) {
+			words = append(words, key+"="+c.Params[key])
+		}
+		out = append(out, strings.Join(words, " "))
 	}
 	return out
 }
