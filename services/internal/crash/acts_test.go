@@ -124,9 +124,29 @@ func plays() []play {
 			{kind: vmlinev1.Operation_KIND_REMOVE, name: "remove of a broken machine", ends: removed},
 			{kind: terminate, ends: terminated, known: true},
 			{kind: vmlinev1.Operation_KIND_CANCEL, stage: broken, ends: terminated},
+			{kind: vmlinev1.Operation_KIND_ADOPT, stage: stranger, pkg: unknown, params: strangersVMID},
 		}},
 	}
 }
+
+// adopted is the VMID of a machine that somebody else has made.
+const adopted = 650
+
+// stranger makes that machine.
+func stranger(s *stage, _ string) {
+	err := s.Sim.AddVM(pvesim.VMSpec{
+		VMID: adopted, Node: "pve2", Name: "old", Storage: "shared1", DiskGB: 4, CloudInit: true, Running: true,
+		Config: map[string]string{"ipconfig0": "ip=10.64.0.50/16,gw=10.64.0.1", "net0": "virtio,bridge=vmbr0", "boot": "order=scsi0"},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// unknown is a package that is read from the machine.
+func unknown() *vmlinev1.Package { return &vmlinev1.Package{Cluster: rig.Cluster} }
+
+func strangersVMID(*stage, *vmlinev1.VM) *vmlinev1.Params { return &vmlinev1.Params{Vmid: adopted} }
 
 // elsewhere is the next node.
 func elsewhere(_ *stage, vm *vmlinev1.VM) *vmlinev1.Params {
