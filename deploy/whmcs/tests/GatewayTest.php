@@ -54,21 +54,6 @@ final class GatewayTest extends WhmcsCase
         $this->assertSame($package['cloud_init']['password'], decrypt($this->hosting()->password), 'WHMCS keeps what was made');
     }
 
-    /** Each button sends its command, with the package where it works by it. */
-    public function testButtons(): void
-    {
-        $this->answers('POST', '/actions', ['status' => 202, 'body' => ['id' => 'op-2', 'status' => 'accepted']]);
-        vmline_AdminServicesTabFieldsSave($this->params()); // without a row there is nothing to save
-        foreach (\WHMCS\Module\Server\Vmline\Buttons::verbs() as $verb) {
-            $function = 'vmline_' . \WHMCS\Module\Server\Vmline\Buttons::function($verb);
-            $this->assertSame('success', $function($this->params()), $verb);
-            $sent = $this->lastBody();
-            $this->assertSame($verb, $sent['type']);
-            $this->assertSame($verb === 'adopt', isset($sent['package']), $verb);
-        }
-        $this->assertNoSecretIsKept();
-    }
-
     public function testWhatAnAdminEnteredGoesWithItsButtonOnce(): void
     {
         $this->answers('POST', '/actions', ['status' => 202, 'body' => ['id' => 'op-2', 'status' => 'accepted']]);
@@ -225,18 +210,11 @@ final class GatewayTest extends WhmcsCase
         $this->assertStringContainsString('not a vmline gateway', vmline_TestConnection($this->params())['error']);
     }
 
-    public function testLoaders(): void
+    public function testAGatewayThatKnowsNoCluster(): void
     {
-        $cluster = ['name' => 'dc1', 'nodes' => [['name' => 'pve1', 'online' => true, 'bridges' => ['vmbr0', 'vmbr1']]],
-            'templates' => [['name' => 'debian-13', 'vmids' => [9000], 'nodes' => ['pve1']]],
-            'storages' => [['name' => 'ceph', 'shared' => true, 'total_bytes' => 3 << 30, 'used_bytes' => 1 << 30]]];
-        $this->fake->answer(['GET /v1/clusters' => [['body' => [$cluster]]], 'GET /v1/pools' => [['body' => [['name' => 'v4', 'bridge' => 'vmbr0']]]]]);
-        $this->assertSame(['dc1' => 'dc1'], vmline_ClusterLoader($this->params()));
-        $this->assertSame(['debian-13' => 'debian-13 (dc1: pve1)'], vmline_TemplateLoader($this->params()));
-        $this->assertSame(['' => 'as the template', 'ceph' => 'ceph (dc1: shared, 2 GB free)'], vmline_StorageLoader($this->params()));
-        $this->assertSame(['vmbr0' => 'vmbr0 (pools: v4)', 'vmbr1' => 'vmbr1 (no address pool)'], vmline_BridgeLoader($this->params()));
-        $this->fake->answer(['GET /v1/clusters' => [['body' => []]]]);
+        $this->fake->answer(['GET /v1/clusters' => [['body' => ['items' => []]]]]);
         $this->expectException(\WHMCS\Module\Server\Vmline\Failure::class);
+        $this->expectExceptionMessage('The gateway knows none yet.');
         vmline_ClusterLoader($this->params());
     }
 
@@ -257,16 +235,6 @@ final class GatewayTest extends WhmcsCase
         $this->answers('POST', '/validate', ['status' => 503, 'body' => ['title' => 'Service Unavailable']]);
         $this->assertSame([[]], run_hook('ShoppingCartValidateUpgrade', ['id' => self::SERVICE]), 'no answer is no refusal');
         unset($_REQUEST['configoption']);
-    }
-
-    public function testABearerToken(): void
-    {
-        $this->server($this->fake->url, '', 'vps_token');
-        $this->fake->answer(['GET /v1/version' => [['body' => ['version' => '1.0', 'time' => gmdate('c')]]]]);
-        $this->assertTrue(vmline_TestConnection($this->params())['success']);
-        $headers = $this->fake->requests()[0]['headers'];
-        $this->assertSame('Bearer vps_token', $headers['authorization']);
-        $this->assertArrayNotHasKey('signature', $headers);
     }
 
     /** Sends a command with a budget of a test's length. */

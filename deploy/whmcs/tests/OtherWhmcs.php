@@ -12,6 +12,9 @@ use WHMCS\Module\Server\Vmline\Reference;
  */
 final class OtherWhmcs
 {
+    /** Its database, where there is a MySQL server. */
+    private const DATABASE = 'whmcs_other';
+
     private readonly string $root;
 
     /** @var array<string,string> */
@@ -30,7 +33,7 @@ final class OtherWhmcs
         file_put_contents("$this->root/init.php", "<?php\nrequire_once __DIR__ . '/stand-in/init.php';\n");
         touch("$this->root/db.sqlite");
         $this->environment = ['VMLINE_TEST_DB' => "$this->root/db.sqlite", 'VMLINE_TEST_MYSQL' => (string) getenv('VMLINE_TEST_MYSQL'),
-            'PATH' => (string) getenv('PATH')];
+            'VMLINE_TEST_MYSQL_DB' => self::DATABASE, 'PATH' => (string) getenv('PATH')];
         $this->php('use WHMCS\Database\Capsule; Capsule::schema()->dropAllTables(); stand_in_tables();'
             . 'Capsule::table("tblservers")->insert(' . var_export((array) Capsule::table('tblservers')->first(), true) . ');'
             . 'Capsule::table("tblemailtemplates")->insert(["id" => 9, "name" => "VPS Ready"]);'
@@ -89,7 +92,7 @@ final class OtherWhmcs
     public function query(string $sql): array
     {
         $socket = (string) getenv('VMLINE_TEST_MYSQL');
-        $database = $socket === '' ? new PDO("sqlite:$this->root/db.sqlite") : new PDO("mysql:unix_socket=$socket;dbname=whmcs", 'root');
+        $database = $socket === '' ? new PDO("sqlite:$this->root/db.sqlite") : new PDO("mysql:unix_socket=$socket;dbname=" . self::DATABASE, 'root');
         $database->setAttribute(PDO::ATTR_TIMEOUT, 10); // while another process writes
         return $database->query($sql)->fetchAll();
     }

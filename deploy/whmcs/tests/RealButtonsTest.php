@@ -98,6 +98,18 @@ final class RealButtonsTest extends RealCase
         $this->assertCount(1, $this->calls('SendEmail'));
     }
 
+    /** A step of the creation that is forced goes on with the rest of it (->). */
+    public function testACreationWhoseTemplateComesLater(): void
+    {
+        $this->assertSame('set_ip', $this->done('CreateAccount', ['configoption2' => 'late'], 'parked')['status']);
+        $this->finished($this->proxmox('POST', '/nodes/pve1/qemu/9000/clone', ['newid' => 9100, 'name' => 'late', 'full' => 1]));
+        $this->finished($this->proxmox('POST', '/nodes/pve1/qemu/9100/template'));
+        $machine = $this->done('Clone');
+        $this->assertSame(['ready', 'running', 'clone', 'create'], [$machine['status'], $machine['remote_status'], $machine['operation']['type'],
+            $machine['operation']['goal']]);
+        $this->assertCount(1, $this->calls('SendEmail'));
+    }
+
     public function testACreationThatIsGivenUp(): void
     {
         $this->done('CreateAccount', ['configoption2' => 'no-such-template'], 'parked');
@@ -123,10 +135,7 @@ final class RealButtonsTest extends RealCase
 
     public function testAdopt(): void
     {
-        $task = $this->proxmox('POST', '/nodes/pve1/qemu/9000/clone', ['newid' => 777, 'name' => 'old-machine', 'full' => 0]);
-        do {
-            usleep(10000);
-        } while ($this->proxmox('GET', '/nodes/pve1/tasks/' . rawurlencode($task) . '/status')['status'] !== 'stopped');
+        $this->finished($this->proxmox('POST', '/nodes/pve1/qemu/9000/clone', ['newid' => 777, 'name' => 'old-machine', 'full' => 0]));
         $this->enter(['vmid' => '777']);
         $machine = $this->done('Adopt');
         $this->assertSame(['ready', 777], [$machine['status'], $machine['vmid']]);

@@ -86,6 +86,14 @@ abstract class RealCase extends WhmcsCase
         return json_decode($answer, true)['data'];
     }
 
+    /** Waits for the end of a task on Proxmox's first node, if it is one. */
+    protected function finished(?string $task): void
+    {
+        while ($task !== null && $this->proxmox('GET', '/nodes/pve1/tasks/' . rawurlencode($task) . '/status')['status'] !== 'stopped') {
+            usleep(10000);
+        }
+    }
+
     /** The configuration of the service's machine on Proxmox. */
     protected function hardware(int $serviceId = self::SERVICE): array
     {

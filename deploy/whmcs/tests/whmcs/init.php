@@ -4,8 +4,8 @@
  * A stand-in for WHMCS: its database layer, which is Laravel's, on SQLite; its tables as far as the module uses them;
  * its functions, which note what they are called with in the tables stand_in_*, so that other processes see it too.
  *
- * VMLINE_TEST_DB names the database file. VMLINE_TEST_MYSQL names the socket of a MySQL or MariaDB server in its place,
- * whose database whmcs is emptied.
+ * VMLINE_TEST_DB names the database file. In its place VMLINE_TEST_MYSQL names the socket of a MySQL or MariaDB server,
+ * where the database VMLINE_TEST_MYSQL_DB (whmcs) is emptied.
  */
 
 use Illuminate\Database\Capsule\Manager;
@@ -26,7 +26,8 @@ require_once __DIR__ . '/functions.php';
     $capsule->addConnection($socket === '' ? [
         'driver' => 'sqlite', 'database' => getenv('VMLINE_TEST_DB') ?: ':memory:', 'prefix' => '',
     ] : [
-        'driver' => 'mysql', 'unix_socket' => $socket, 'host' => '', 'username' => 'root', 'password' => '', 'database' => 'whmcs', 'prefix' => '',
+        'driver' => 'mysql', 'unix_socket' => $socket, 'host' => '', 'username' => 'root', 'password' => '', 'prefix' => '',
+        'database' => getenv('VMLINE_TEST_MYSQL_DB') ?: 'whmcs',
         'charset' => 'utf8mb4', 'collation' => 'utf8mb4_unicode_ci', 'strict' => true,
     ]);
     $capsule->setAsGlobal();
