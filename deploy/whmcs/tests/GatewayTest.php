@@ -3,6 +3,7 @@
 namespace Vmline\Tests;
 
 use WHMCS\Database\Capsule;
+use WHMCS\Module\Server\Vmline\Caller;
 use WHMCS\Module\Server\Vmline\Gateway;
 use WHMCS\Module\Server\Vmline\Server;
 use WHMCS\Module\Server\Vmline\TransportFailure;
@@ -240,9 +241,8 @@ final class GatewayTest extends WhmcsCase
     /** Sends a command with a budget of a test's length. */
     private function call(string $method, float $seconds): array
     {
-        $gateway = Gateway::at(Server::fromId(self::SERVER));
-        $call = new \ReflectionMethod($gateway, 'call');
-        return $call->invoke($gateway, $method, '/v1/services/' . $this->ref(), ['a' => 1], $seconds);
+        $caller = new Caller(Server::fromId(self::SERVER), \Closure::fromCallable('time'));
+        return $caller->call($method, '/v1/services/' . $this->ref(), ['a' => 1], $seconds);
     }
 
     /** @param array<string,mixed> ...$answers */

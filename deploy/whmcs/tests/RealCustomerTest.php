@@ -3,7 +3,7 @@
 namespace Vmline\Tests;
 
 use WHMCS\Database\Capsule;
-use WHMCS\Module\Server\Vmline\Commands;
+use WHMCS\Module\Server\Vmline\Customer;
 use WHMCS\Module\Server\Vmline\Poll;
 use WHMCS\Module\Server\Vmline\ReverseDns;
 
@@ -78,7 +78,7 @@ final class RealCustomerTest extends RealCase
         $address = $made['addresses'][0]['address'];
         $lookup = static fn (string $name, int $types): array => $name === 'shop.example.org' ? [['type' => 'A', 'ip' => $address]] : [];
         $choose = function (string $name) use ($lookup): string {
-            return Commands::reverseDns($this->params(), new ReverseDns($lookup), 'POST', ['ptr_name' => $name]);
+            return Customer::reverseDns($this->params(), new ReverseDns($lookup), 'POST', ['ptr_name' => $name]);
         };
         $this->assertStringContainsString('does not lead to this machine', $choose('other.example.org'));
         $this->assertSame('success', $choose('shop.example.org'));

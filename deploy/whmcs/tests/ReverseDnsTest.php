@@ -3,6 +3,7 @@
 namespace Vmline\Tests;
 
 use WHMCS\Module\Server\Vmline\Commands;
+use WHMCS\Module\Server\Vmline\Customer;
 use WHMCS\Module\Server\Vmline\PackageBuilder;
 use WHMCS\Module\Server\Vmline\Record;
 use WHMCS\Module\Server\Vmline\ReverseDns;
@@ -109,6 +110,6 @@ final class ReverseDnsTest extends WhmcsCase
             'elsewhere.example.org' => [['type' => 'A', 'ip' => '192.0.2.1'], ['type' => 'CNAME', 'target' => 'x']],
         ];
         $reverse = new ReverseDns(static fn (string $name, int $types): array => $records[$name] ?? []);
-        return Commands::reverseDns($this->params(), $reverse, $method, ['ptr_name' => $name]);
+        return Customer::reverseDns($this->params(), $reverse, $method, ['ptr_name' => $name]);
     }
 }

@@ -19,6 +19,7 @@ use WHMCS\Module\Server\Vmline\ClientArea;
 use WHMCS\Module\Server\Vmline\Commands;
 use WHMCS\Module\Server\Vmline\ConfigOptions;
 use WHMCS\Module\Server\Vmline\Connection;
+use WHMCS\Module\Server\Vmline\Customer;
 use WHMCS\Module\Server\Vmline\Failure;
 use WHMCS\Module\Server\Vmline\Gateway;
 use WHMCS\Module\Server\Vmline\Loaders;
@@ -155,27 +156,27 @@ function vmline_UsageUpdate(array $params): void
 
 function vmline_CustomerStart(array $params): string
 {
-    return Commands::customer($params, 'start', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+    return Customer::press($params, 'start', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_CustomerStop(array $params): string
 {
-    return Commands::customer($params, 'stop', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+    return Customer::press($params, 'stop', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_CustomerReboot(array $params): string
 {
-    return Commands::customer($params, 'reboot', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+    return Customer::press($params, 'reboot', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_CustomerReinstall(array $params): string
 {
-    return Commands::customer($params, 'reinstall', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+    return Customer::press($params, 'reinstall', $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_CustomerReverseDns(array $params): string
 {
-    return Commands::reverseDns($params, ReverseDns::real(), $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
+    return Customer::reverseDns($params, ReverseDns::real(), $_SERVER['REQUEST_METHOD'] ?? '', $_POST);
 }
 
 function vmline_Start(array $params): string

@@ -93,44 +93,6 @@ final class Commands
     }
 
     /**
-     * A button of the client area.
-     *
-     * @param array<string,mixed> $post
-     */
-    public static function customer(array $params, string $verb, string $method, array $post): string
-    {
-        return self::run(static function () use ($params, $verb, $method, $post): void {
-            self::checkForm($method);
-            $options = [];
-            if ($verb === 'reinstall') {
-                $options = self::template($params, (string) ($post['template'] ?? ''));
-                if (($post['confirm'] ?? '') !== 'reinstall') {
-                    throw new Failure('Reinstalling deletes everything on the machine: tick the box to confirm it.');
-                }
-            }
-            self::send($params, $verb, $options);
-        });
-    }
-
-    /**
-     * The customer's choice of the name that reverse records lead to.
-     *
-     * @param array<string,mixed> $post
-     */
-    public static function reverseDns(array $params, ReverseDns $reverse, string $method, array $post): string
-    {
-        return self::run(static function () use ($params, $reverse, $method, $post): void {
-            self::checkForm($method);
-            $ref = self::ref($params);
-            $gateway = Gateway::of($params);
-            $package = $reverse->change($gateway->service($ref), (string) ($post['ptr_name'] ?? ''));
-            $package['cloud_init']['password'] = self::password($params); // the gateway never tells it
-            $operation = $gateway->put($ref, $package);
-            self::accepted($params, $operation, ['ptr_name' => (string) ($package['dns']['ptr_name'] ?? '')]);
-        });
-    }
-
-    /**
      * Runs a command and puts its failure into words: WHMCS shows any text but "success" to staff.
      *
      * @param \Closure():void $command
@@ -168,23 +130,18 @@ final class Commands
         return html_entity_decode((string) ($params['password'] ?? ''), ENT_QUOTES);
     }
 
-    /** A link in a mail, or a page elsewhere, must not do anything. */
-    private static function checkForm(string $method): void
-    {
-        if ($method !== 'POST') {
-            throw new Failure('Use the buttons on the page.');
-        }
-        if (function_exists('check_token')) {
-            \check_token('WHMCS.default');
-        }
-    }
-
     private static function act(array $params, string $verb, array $options = []): string
     {
         return self::run(static fn () => self::send($params, $verb, $options));
     }
 
-    private static function send(array $params, string $verb, array $options): void
+    /**
+     * Sends an action and notes that it was accepted.
+     *
+     * @param array<string,mixed> $options what goes with it
+     * @throws Failure when it was not
+     */
+    public static function send(array $params, string $verb, array $options): void
     {
         $ref = self::ref($params);
         $action = ['type' => $verb];
@@ -200,18 +157,6 @@ final class Commands
             $action['params'] = $options;
         }
         self::accepted($params, Gateway::of($params)->act($ref, $action), $more);
-    }
-
-    /** @return array<string,string> */
-    private static function template(array $params, string $wanted): array
-    {
-        if ($wanted === '') {
-            return [];
-        }
-        if (!in_array($wanted, ConfigOptions::reinstallTemplates($params), true)) {
-            throw new Failure('This template is not offered.');
-        }
-        return ['template' => $wanted];
     }
 
     /** A service without a password gets one, kept by WHMCS before it is used. */
