@@ -70,11 +70,22 @@ func Change(m Machine, vm *vmlinev1.VM, o Options, undo bool) (Decision, error) 
 	}
 	d.addresses(vm, o.Before)
 	d.power(m, all, leavesTold(m.Config.Values["ipconfig0"], vm, o.Before, undo))
-	if !m.Running && vm.GetWantedPower() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
-		d.need(vmlinev1.Status_STATUS_STARTING) // an earlier attempt has stopped it and was given up
-	}
 	d.Warnings = append(d.Warnings, kept(m.Config, vm)...)
+	d.Warnings = append(d.Warnings, keptRules(vm.GetPackage(), o.Before)...)
 	return d, nil
+}
+
+// keptRules names the rules that the package no longer has. They stay: nobody can tell them from equal ones
+// that a person has made, or has come to rely on.
+func keptRules(pkg, before *vmlinev1.Package) []string {
+	var warnings []string
+	wanted := Rules(pkg.GetFirewall())
+	for _, rule := range Rules(before.GetFirewall()) {
+		if !slices.ContainsFunc(wanted, func(w pve.FirewallRule) bool { return SameRule(w, rule) }) {
+			warnings = append(warnings, "the package has this firewall rule no more, and it stays: "+describeRule(rule))
+		}
+	}
+	return warnings
 }
 
 // addresses needs the steps that depend on addresses, which are given only after the plan.

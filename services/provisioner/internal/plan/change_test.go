@@ -64,6 +64,10 @@ func TestChange(t *testing.T) {
 		{name: "a firewall rule", cfg: card, before: firewalled, change: func(p *vmlinev1.Package) {
 			p.Firewall.Rules = append(p.Firewall.Rules, &vmlinev1.FirewallRule{Direction: "in", Action: "DROP"})
 		}, want: "set_firewall"},
+		{name: "a firewall rule less", cfg: card, before: func(p *vmlinev1.Package) {
+			firewalled(p)
+			p.Firewall.Rules = []*vmlinev1.FirewallRule{{Direction: "in", Action: "ACCEPT", Protocol: "tcp", DestinationPort: "22"}}
+		}, change: func(p *vmlinev1.Package) { p.Firewall.Rules = nil }, want: "set_firewall", warns: "it stays: in ACCEPT tcp port 22"},
 		{name: "a firewall", change: firewalled, want: "set_network set_firewall"},
 		{name: "what somebody has left pending", pending: []pve.PendingChange{{Key: "cores", Now: "2", Then: "1"}}, change: func(*vmlinev1.Package) {}, want: "stopped starting", stop: "cores"},
 		{name: "what is pending and not ours", pending: []pve.PendingChange{{Key: "vga", Then: "std"}}, change: func(*vmlinev1.Package) {}},
