@@ -152,7 +152,7 @@ func (g *gateway) forecast(vm *vmlinev1.VM, cmd *vmlinev1.Command) (*api.Operati
 		op := api.OperationOf(vm)
 		return &op, nil
 	}
-	if vm == nil && cmd.GetKind() != vmlinev1.Operation_KIND_CREATE && cmd.GetKind() != vmlinev1.Operation_KIND_ADOPT {
+	if vm.GetStatus() == chain.NoVM && cmd.GetKind() != vmlinev1.Operation_KIND_CREATE && cmd.GetKind() != vmlinev1.Operation_KIND_ADOPT {
 		return nil, noSuchVM(cmd.GetRef())
 	}
 	p := problem(http.StatusConflict, decision.Reason, decision.Next)

@@ -10,7 +10,7 @@ import (
 )
 
 // completeRef offers a shell the refs of machines, as far as the gateway gives them soon.
-func (r *remote) completeRef(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (r *remote) completeRef(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const soon = 2 * time.Second
 	client, err := r.client()
 	if err != nil || len(args) > 0 {
@@ -18,7 +18,7 @@ func (r *remote) completeRef(c *cobra.Command, args []string, _ string) ([]cobra
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), soon)
 	defer cancel()
-	all, err := services(ctx, client, func(api.Service) bool { return true })
+	all, err := services(ctx, client, api.ServiceFilter{Query: begun})
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -19,7 +19,7 @@ func newDrift() *cobra.Command {
 	c := question[[]api.Service]{
 		use: "drift", short: "List machines that are not what they should be", long: aboutDrift, args: cobra.NoArgs,
 		ask: func(ctx context.Context, client *api.Client, _ []string) ([]api.Service, error) {
-			return services(ctx, client, func(s api.Service) bool { return len(s.Drift) > 0 })
+			return services(ctx, client, api.ServiceFilter{Drift: true})
 		},
 		table: driftTable,
 	}.command(&r)

@@ -32,7 +32,7 @@ func (v *verb) follow(ctx context.Context, client *api.Client, op api.Operation,
 		return goesOn(last, v.wait.most)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\n  %s is not watched any more and goes on; \"vmline vm watch %s\" shows it", err, name(last), last.ServiceRef)
 	}
 	return v.ended(last, ended(last), out)
 }
@@ -68,8 +68,9 @@ func goesOn(op api.Operation, waited time.Duration) error {
 // name is what an operation is called in a sentence.
 func name(op api.Operation) string { return hyphens(op.Type) + " of " + op.ServiceRef }
 
-// hyphens makes of a name of the API one of the command line.
-func hyphens(s string) string { return strings.ReplaceAll(s, "_", "-") }
+// hyphens makes of a name of the API one of the command line, and underscores the other way round.
+func hyphens(s string) string     { return strings.ReplaceAll(s, "_", "-") }
+func underscores(s string) string { return strings.ReplaceAll(s, "-", "_") }
 
 // ended is how an operation has ended, in one line.
 func ended(op api.Operation) string {

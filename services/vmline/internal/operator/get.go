@@ -22,6 +22,27 @@ func newVMGet(r *remote) *cobra.Command {
 	}.command(r)
 }
 
+func newVMHistory(r *remote) *cobra.Command {
+	return question[[]api.Operation]{
+		use: "history REF", short: "List a machine's operations, newest first", args: cobra.ExactArgs(1),
+		ask: func(ctx context.Context, client *api.Client, args []string) ([]api.Operation, error) {
+			if _, err := client.GetService(ctx, args[0]); err != nil {
+				return nil, err // no such VM, most of all
+			}
+			return pages(func(cursor string) ([]api.Operation, string, error) {
+				l, err := client.ListOperations(ctx, args[0], "", "", 0, cursor)
+				return l.Items, l.NextCursor, err
+			})
+		},
+		table: func(w io.Writer, operations []api.Operation) {
+			fmt.Fprintln(w, "BEGUN\tOPERATION\tENDED\tBY\tID")
+			for _, op := range operations {
+				fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\n", moment(op.CreatedAt), hyphens(op.Type), op.Status, moment(op.FinishedAt), dash(op.RequestedBy), op.ID)
+			}
+		},
+	}.command(r)
+}
+
 func serviceTable(w io.Writer, s api.Service) {
 	rows := [][2]string{
 		{"ref", s.Ref}, {"status", s.Status}, {"remote", remoteState(s)},

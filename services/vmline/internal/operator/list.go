@@ -4,34 +4,34 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/vmline/vmline/pkg/api"
 )
 
 func newVMList(r *remote) *cobra.Command {
-	var f filter
+	var f api.ServiceFilter
 	return question[[]api.Service]{
 		use: "list", short: "List machines", args: cobra.NoArgs,
 		long:  "List machines. What several flags say must all be so.",
-		flags: f.addFlags,
+		flags: func(flags *pflag.FlagSet) { addFilter(flags, &f) },
 		ask: func(ctx context.Context, client *api.Client, _ []string) ([]api.Service, error) {
-			return services(ctx, client, f.keeps)
+			f.Status = underscores(f.Status)
+			return services(ctx, client, f)
 		},
 		table: listTable,
 	}.command(r)
 }
 
-// services are all machines of every page that are to be kept.
-func services(ctx context.Context, client *api.Client, keep func(api.Service) bool) ([]api.Service, error) {
-	all, err := pages(func(cursor string) ([]api.Service, string, error) {
-		l, err := client.ListServices(ctx, pageSize, cursor)
+// services are all machines that match, of every page.
+func services(ctx context.Context, client *api.Client, f api.ServiceFilter) ([]api.Service, error) {
+	return pages(func(cursor string) ([]api.Service, string, error) {
+		l, err := client.FindServices(ctx, f, pageSize, cursor)
 		return l.Items, l.NextCursor, err
 	})
-	return slices.DeleteFunc(all, func(s api.Service) bool { return !keep(s) }), err
 }
 
 func listTable(w io.Writer, services []api.Service) {

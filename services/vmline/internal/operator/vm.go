@@ -27,7 +27,7 @@ func groupOf(r chain.Route) string {
 
 // newVM has a command for each row of the table of commands.
 func newVM() *cobra.Command {
-	below := []func(*remote) *cobra.Command{looks(newVMList), looks(newVMGet), looks(newVMWatch)}
+	below := []func(*remote) *cobra.Command{looks(newVMList), looks(newVMGet), looks(newVMWatch), looks(newVMHistory)}
 	for _, route := range chain.Routes() {
 		below = append(below, newVerb(route))
 	}

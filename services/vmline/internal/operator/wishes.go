@@ -14,7 +14,7 @@ func (w wishes) params(password string) (*api.Params, error) {
 		return nil, fmt.Errorf("--timeout %s: want whole seconds", w.timeout)
 	}
 	p := api.Params{
-		Node: w.node, Status: w.status, Reason: w.reason, Template: w.template, VMID: w.vmid,
+		Node: w.node, Status: underscores(w.status), Reason: w.reason, Template: w.template, VMID: w.vmid,
 		Password: password, TimeoutSeconds: uint32(w.timeout / time.Second),
 	}
 	if p == (api.Params{}) {
