@@ -19,6 +19,8 @@ import (
 type upProcess struct {
 	sim   *pvesim.Cluster
 	flags []string
+	// url of the API, and the directory where its token and certificate are.
+	url, secrets string
 	// same puts names that stay the same in the place of ports and directories.
 	same *strings.Replacer
 }
@@ -44,7 +46,7 @@ func startUp(t *testing.T) *upProcess {
 	path := filepath.Join(dir, "vmline.yaml")
 	text := fmt.Sprintf(`
 data_dir: data
-gateway: {listen: %q, plain_http: true}
+gateway: {listen: %q}
 clusters: [{name: dc1, url: %q, token_id: vmline@pve!prov, token_secret_env: TOKEN}]
 pools:
   - {name: public, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.0/24, gateway: 203.0.113.1, first: 203.0.113.10, last: 203.0.113.19}
@@ -59,15 +61,15 @@ nats: {sync: fast}
 	}
 	t.Setenv("TOKEN", theToken)
 	t.Setenv("TSIG", secret)
-	u.serve(t, path, "http://"+address)
-	token := filepath.Join(dir, "data/secrets/gateway/token")
-	u.flags = []string{"--url", "http://" + address, "--token-file", token}
+	u.url, u.secrets = "https://"+address, filepath.Join(dir, "data/secrets/gateway")
+	u.serve(t, path)
+	u.flags = []string{"--url", u.url, "--token-file", filepath.Join(u.secrets, "token")}
 	u.same = strings.NewReplacer(address, "GATEWAY", dir, "DIRECTORY")
 	return u
 }
 
 // serve starts the process and waits until it is ready. It is stopped in order when the test ends.
-func (u *upProcess) serve(t *testing.T, config, url string) {
+func (u *upProcess) serve(t *testing.T, config string) {
 	t.Helper()
 	var stderr bytes.Buffer
 	up := program(t, "up", "--config", config)
@@ -82,7 +84,7 @@ func (u *upProcess) serve(t *testing.T, config, url string) {
 			t.Logf("vmline up: %v\n%s", err, stderr.String())
 		}
 	})
-	if err := awaitReady(t, url); err != nil {
+	if err := awaitReady(t, u.url); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,8 +21,8 @@ func newVMWatch(r *remote) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch REF",
 		Short: "Show each step of a machine's operation until it ends",
-		Long: `Show each step of the machine's last operation as it is done, until the operation has ended. The
-exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --timeout ran out.`,
+		Long: `Show each step of the machine's last operation as it is done, and of what is queued behind it, until it
+has ended. The exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --timeout ran out.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: r.completeRef,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -36,16 +36,18 @@ exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --ti
 			if err != nil {
 				return err
 			}
-			op, err := watch.Operation(ctx, client, newest(s), func(step api.Step) error {
-				return format.PrintLine(c.OutOrStdout(), step, stepLine(step))
-			})
-			if errors.Is(err, context.DeadlineExceeded) {
-				return goesOn(op, timeout)
+			for _, op := range ahead(s) {
+				last, err := watch.Operation(ctx, client, op, func(step api.Step) error {
+					return format.PrintLine(c.OutOrStdout(), step, stepLine(step))
+				})
+				if errors.Is(err, context.DeadlineExceeded) {
+					return goesOn(last, timeout)
+				}
+				if err := errors.Join(err, outcome(last)); err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return err
-			}
-			return outcome(op)
+			return nil
 		},
 	}
 	format.AddFlag(c)
@@ -53,13 +55,16 @@ exit code is 0 if it succeeded, 1 if it did not or waits for a person, 4 if --ti
 	return c
 }
 
-// newest is the operation that was asked for last: one that is stored and not admitted yet, else the
-// VM's own.
-func newest(s api.Service) api.Operation {
-	if n := len(s.Pending); n > 0 {
-		return s.Pending[n-1]
+// ahead are the operations that are to be seen: the VM's own and what is queued behind it, or what was asked
+// for last where that is stored and not admitted yet.
+func ahead(s api.Service) []api.Operation {
+	switch n := len(s.Pending); {
+	case n > 0:
+		return s.Pending[n-1:]
+	case s.Queued != nil:
+		return []api.Operation{s.Operation, *s.Queued}
 	}
-	return s.Operation
+	return []api.Operation{s.Operation}
 }
 
 // within bounds a context; 0 leaves it as it is.
