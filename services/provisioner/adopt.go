@@ -30,6 +30,12 @@ func (p *provisioner) adopted(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 		return 0, machine.Explain(err, adoptKept)
 	}
 	found, err := machine.Find(ctx, c, t.VM)
+	if _, unmarked := errors.AsType[*machine.NotOurs](err); unmarked {
+		// The order to mark it may have failed. Whose it is is looked at as before the first one.
+		if node, cfg, strange := p.lookAtStranger(ctx, c, t.VM); strange == nil {
+			return p.mark(ctx, c, t, node, cfg)
+		}
+	}
 	if err != nil {
 		return 0, machine.Explain(err, adoptKept)
 	}
@@ -44,13 +50,18 @@ func (p *provisioner) claim(ctx context.Context, c *pve.Client, t *bus.Trigger) 
 	if err != nil {
 		return 0, refusal(machine.Explain(err, adoptKept))
 	}
-	vmid := int(t.VM.GetOperation().GetParams().GetVmid())
-	if err := p.reserveKnown(ctx, t, vmid); err != nil {
+	if err := p.reserveKnown(ctx, t, int(t.VM.GetOperation().GetParams().GetVmid())); err != nil {
 		return 0, err
 	}
+	return p.mark(ctx, c, t, node, cfg)
+}
+
+// mark has our mark written.
+func (p *provisioner) mark(ctx context.Context, c *pve.Client, t *bus.Trigger, node string, cfg pve.VMConfig) (bus.Outcome, error) {
 	if err := t.Current(ctx); err != nil {
 		return 0, err
 	}
+	vmid := int(t.VM.GetOperation().GetParams().GetVmid())
 	upid, err := c.SetVMConfig(ctx, node, vmid, markChange(cfg, t.VM))
 	if err != nil {
 		return 0, machine.Explain(err, adoptKept)

@@ -1,6 +1,7 @@
 package withstand
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -23,7 +25,7 @@ type round struct {
 	before func(y *yard, vmid int)
 	// pkg changes the package that the command carries; nil for a command without.
 	pkg    func(*vmlinev1.Package)
-	params func(y *yard, vm *vmlinev1.VM) *vmlinev1.Params
+	params func(y *yard, c trial, vm *vmlinev1.VM) *vmlinev1.Params
 	// all machines get the command, also those without a fault: the next round may want more of them.
 	all bool
 	// check looks at what the shape does not show.
@@ -148,7 +150,7 @@ func (y *yard) play(p played) {
 	}
 	ids := map[string]string{}
 	for _, c := range everybody {
-		ids[c.ref] = y.send(p.round, c.ref, p.kind)
+		ids[c.ref] = y.send(p.round, c, p.kind)
 	}
 	var want []string
 	for _, c := range everybody {
@@ -173,22 +175,24 @@ func (y *yard) play(p played) {
 }
 
 // send sends a round's command, or the one that takes it up again, and returns its id.
-func (y *yard) send(p round, ref string, kind vmlinev1.Operation_Kind) string {
+func (y *yard) send(p round, c trial, kind vmlinev1.Operation_Kind) string {
 	y.t.Helper()
-	last, err := y.Bus.Last(y.t.Context(), ref)
-	must(y.t, err)
-	var pkg *vmlinev1.Package
+	var (
+		pkg    *vmlinev1.Package
+		params *vmlinev1.Params
+	)
 	if p.pkg != nil && kind == p.kind {
-		pkg = trial{vmid: int(last.VM.GetVmid())}.pkg()
+		pkg = c.pkg()
 		p.pkg(pkg)
 	}
-	cmd, err := rig.Command(ref, kind, pkg, last.VM.GetOperation().GetId())
-	must(y.t, err)
 	if p.params != nil && kind == p.kind {
-		cmd.Params = p.params(y, last.VM)
+		last, err := y.Bus.Last(y.t.Context(), c.ref)
+		if err != nil && !errors.Is(err, bus.ErrNotFound) {
+			y.t.Fatal(err)
+		}
+		params = p.params(y, c, last.VM)
 	}
-	must(y.t, y.Bus.SendCommand(y.t.Context(), cmd))
-	return cmd.GetId()
+	return y.SendWith(c.ref, kind, pkg, params)
 }
 
 // carry waits for the end of the command and does what a person would: it sends a refused command again,
@@ -213,7 +217,7 @@ func (y *yard) carry(p round, c trial, id string) *vmlinev1.VM {
 		if op == vmlinev1.Operation_STATE_PARKED && again%2 == 0 {
 			kind = vmlinev1.Operation_KIND_RETRY
 		}
-		id = y.send(p, c.ref, kind)
+		id = y.send(p, c, kind)
 	}
 }
 

@@ -94,7 +94,7 @@ var rounds = []round{
 	{
 		kind: vmlinev1.Operation_KIND_CHANGE_PASSWORD, check: passwordHolds,
 		calls: []faulty{readConfig, readStatus, configure, newDrive, {"tell the agent", http.MethodPost, "/nodes/*/qemu/%d/agent/set-user-password", false, false}},
-		params: func(y *yard, _ *vmlinev1.VM) *vmlinev1.Params {
+		params: func(y *yard, _ trial, _ *vmlinev1.VM) *vmlinev1.Params {
 			return &vmlinev1.Params{SealedPassword: y.sealed(newPassword)}
 		},
 	},
@@ -103,7 +103,7 @@ var rounds = []round{
 	{
 		kind: vmlinev1.Operation_KIND_MIGRATE, check: whereItIs,
 		calls:  []faulty{readConfig, readStatus, {"migrate", http.MethodPost, "/nodes/*/qemu/%d/migrate", true, false}},
-		params: func(_ *yard, vm *vmlinev1.VM) *vmlinev1.Params { return &vmlinev1.Params{Node: elsewhere(vm)} },
+		params: func(_ *yard, _ trial, vm *vmlinev1.VM) *vmlinev1.Params { return &vmlinev1.Params{Node: elsewhere(vm)} },
 	},
 	{kind: vmlinev1.Operation_KIND_SHUTDOWN, all: true, calls: []faulty{readStatus, readConfig, shutsDown}},
 	{
