@@ -17,7 +17,7 @@ var adoption = round{
 		p.Network = &vmlinev1.Network{Bridge: "vmbr0", Ipv4Count: 1}
 	},
 	params: func(_ *yard, c trial, _ *vmlinev1.VM) *vmlinev1.Params {
-		return &vmlinev1.Params{Vmid: uint32(c.vmid)} //nolint:gosec // G115: it is small
+		return &vmlinev1.Params{Vmid: uint32(c.vmid)}
 	},
 }
 
