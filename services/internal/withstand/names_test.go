@@ -98,7 +98,7 @@ func TestRecordsThroughAMachinesLife(t *testing.T) {
 	a.stop()
 	a.start() // empty
 	r.Send(ref, button, nil)
-	vm := r.Await(ref, rig.Ended(button))
+	vm = r.Await(ref, rig.Ended(button))
 	stands("suspended", "web.vps.example.", address, "web.vps.example.")
 	if vm.GetStatus() != vmlinev1.Status_STATUS_SUSPENDED {
 		t.Errorf("the button left the status %s", chain.Name(vm.GetStatus()))
