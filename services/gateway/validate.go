@@ -49,15 +49,23 @@ func (g *gateway) validate(ctx context.Context, in *ActionInput) (*struct{ Body 
 	return &struct{ Body api.Validation }{v}, err
 }
 
-// plan asks every service that owns a step of the operation what the step would do.
+// plan asks every service that owns a step of the operation what the step would do. Where a step would
+// find that others are not needed, its owner is asked first, and the others about what is left.
 func (g *gateway) plan(ctx context.Context, vm *vmlinev1.VM, v *api.Validation) error {
-	ahead := vm.GetOperation().GetRoute()[len(vm.GetOperation().GetReached()):]
-	var owners []chain.Service
-	for _, status := range ahead {
-		if step, ok := chain.StepTo(status); ok && !slices.Contains(owners, step.Owner) {
-			owners = append(owners, step.Owner)
+	first := &vmlinev1.PlanReply{}
+	if planning, _ := chain.StepTo(vmlinev1.Status_STATUS_PLANNED); slices.Contains(ahead(vm), planning.To) {
+		if err := g.ask(ctx, planning.Owner, bus.QuestionPlan, &vmlinev1.PlanRequest{Vm: vm}, first); err != nil {
+			return err
+		}
+		if first.GetProblem() != nil {
+			collect([]*vmlinev1.PlanReply{first}, ahead(vm), v)
+			return nil
+		}
+		if route := first.GetRoute(); len(route) > 0 {
+			vm.Operation.Route = route
 		}
 	}
+	owners := ownersOf(ahead(vm))
 	replies := make([]*vmlinev1.PlanReply, len(owners))
 	asking, ctx := errgroup.WithContext(ctx)
 	for i, owner := range owners {
@@ -69,6 +77,28 @@ func (g *gateway) plan(ctx context.Context, vm *vmlinev1.VM, v *api.Validation) 
 	if err := asking.Wait(); err != nil {
 		return err
 	}
+	collect(replies, ahead(vm), v)
+	return nil
+}
+
+// ahead are the statuses that the VM's operation has still to reach.
+func ahead(vm *vmlinev1.VM) []vmlinev1.Status {
+	return vm.GetOperation().GetRoute()[len(vm.GetOperation().GetReached()):]
+}
+
+// ownersOf are the services that own the steps to statuses.
+func ownersOf(statuses []vmlinev1.Status) []chain.Service {
+	var owners []chain.Service
+	for _, status := range statuses {
+		if step, ok := chain.StepTo(status); ok && !slices.Contains(owners, step.Owner) {
+			owners = append(owners, step.Owner)
+		}
+	}
+	return owners
+}
+
+// collect puts what the services have answered into the order of the statuses.
+func collect(replies []*vmlinev1.PlanReply, ahead []vmlinev1.Status, v *api.Validation) {
 	for _, reply := range replies {
 		for _, step := range reply.GetSteps() {
 			v.Steps = append(v.Steps, api.FromPlan(step))
@@ -82,7 +112,6 @@ func (g *gateway) plan(ctx context.Context, vm *vmlinev1.VM, v *api.Validation) 
 		order[chain.Name(status)] = i
 	}
 	slices.SortStableFunc(v.Steps, func(a, b api.PlannedStep) int { return order[a.Name] - order[b.Name] })
-	return nil
 }
 
 // ask asks a service; its error is a problem.

@@ -40,6 +40,9 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 			}
 			break
 		}
+		if status == vmlinev1.Status_STATUS_PLANNED {
+			reply.Route = vm.GetOperation().GetRoute()
+		}
 	}
 	return reply, nil
 }

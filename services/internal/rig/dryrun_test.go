@@ -156,3 +156,26 @@ func TestADryRunRefuses(t *testing.T) {
 		t.Errorf("somebody else's machine: %v", p)
 	}
 }
+
+// TestADryRunOfAChangeSaysWhatIsLeft: of a change that a running machine takes live, no stop and no start is
+// on the way that the plan gives.
+func TestADryRunOfAChangeSaysWhatIsLeft(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	pkg := Small("web")
+	r.Order("w1-left", pkg)
+	r.Await("w1-left", Ended(create))
+	for _, tt := range []struct {
+		name   string
+		change func(*vmlinev1.Package)
+		stops  bool
+	}{
+		{"live", func(p *vmlinev1.Package) { p.SystemDisk.SizeGb = 20 }, false},
+		{"stopped", func(p *vmlinev1.Package) { p.Cores = 2 }, true},
+	} {
+		route := r.dryRun("w1-left", changePackage, changed(pkg, tt.change), nil).GetRoute()
+		if stops := slices.Contains(route, vmlinev1.Status_STATUS_STOPPED); len(route) == 0 || stops != tt.stops {
+			t.Errorf("%s: the way is %v", tt.name, names(route))
+		}
+	}
+}
