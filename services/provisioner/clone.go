@@ -41,6 +41,10 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 		}
 	}
 	if err := p.overtaken(ctx, t.VM); err != nil {
+		var no *placement.Impossible
+		if !errors.As(err, &no) {
+			return 0, machine.Explain(err, nothingMade)
+		}
 		p.Logger.Info("the VM gets another place", "ref", t.VM.GetRef(), "error", err)
 		return bus.Recorded, p.place(ctx, t, 0)
 	}
@@ -50,7 +54,8 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 // cloneKept is what a clone that failed leaves behind.
 const cloneKept = "No machine was made. Its addresses and its VMID stay reserved."
 
-// overtaken says why the VM's place is taken after all, where the cluster has limits.
+// overtaken says why the VM's place is taken after all, as *placement.Impossible, where the cluster has
+// limits. What cannot be read now is no permission to clone.
 func (p *provisioner) overtaken(ctx context.Context, vm *vmlinev1.VM) error {
 	inv := p.inventories[vm.GetCluster()]
 	if inv.rules.limits() == (placement.Limits{}) {
@@ -58,14 +63,9 @@ func (p *provisioner) overtaken(ctx context.Context, vm *vmlinev1.VM) error {
 	}
 	all, err := inv.list(ctx, inventoryAge)
 	if err != nil {
-		return nil //nolint:nilerr // the place was good when it was chosen; the clone itself meets the same error
-	}
-	known := placement.Inventory{Resources: all, Limits: inv.rules.limits()}
-	var no *placement.Impossible
-	if err := p.inFlight.over(ctx, vm, known); errors.As(err, &no) {
 		return err
 	}
-	return nil
+	return p.inFlight.over(ctx, vm, placement.Inventory{Resources: all, Limits: inv.rules.limits()})
 }
 
 // orderClone asks Proxmox for the clone, when its turn has come, and records the task.

@@ -117,7 +117,7 @@ func (p *provisioner) howToMove(ctx context.Context, c *pve.Client, t *bus.Trigg
 	if err != nil {
 		return options, err
 	}
-	maintenance, err := inventory.inMaintenance(ctx, bridgeAge)
+	maintenance, err := inventory.inMaintenance(ctx, 0)
 	if err != nil {
 		return pve.MigrateOptions{}, machine.Explain(err, kept)
 	}
