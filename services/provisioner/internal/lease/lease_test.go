@@ -135,7 +135,9 @@ func TestWhatRedisForgetsIsToldAgain(t *testing.T) {
 	if ok, _ := h.acquire(there, task("b", 1), brief); ok {
 		t.Fatal("a lease was lost with the table")
 	}
-	h.redis.Set("vmline:leases:dc1", "what is this?")
+	if err := h.redis.Set("vmline:leases:dc1", "what is this?"); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, func() bool { v, _ := h.redis.Get("vmline:leases:dc1"); return strings.HasPrefix(v, "{") })
 }
 
