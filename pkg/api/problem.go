@@ -18,6 +18,7 @@ const (
 	TypeQueueFull           = "urn:vmline:problem:queue-full"
 	TypeBrokerUnavailable   = "urn:vmline:problem:broker-unavailable"
 	TypeServiceUnavailable  = "urn:vmline:problem:service-unavailable"
+	TypeBusy                = "urn:vmline:problem:busy"
 	TypeInternal            = "urn:vmline:problem:internal"
 )
 

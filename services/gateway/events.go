@@ -112,7 +112,7 @@ func (g *gateway) streamEvents(ctx context.Context, in *eventsInput) (*huma.Stre
 	if err != nil {
 		return nil, err
 	}
-	bounds, err := g.bus.Bounds(ctx)
+	bounds, err := g.feed.Bounds(ctx)
 	if err != nil {
 		return nil, g.busProblem("watch VMs", err)
 	}
@@ -134,6 +134,7 @@ func (g *gateway) stream(ctx context.Context, out *eventWriter, in *eventsInput,
 	if err := out.open(); err != nil {
 		return err
 	}
+	onlyWaits(ctx)
 	beat := time.NewTicker(g.heartbeat)
 	defer beat.Stop()
 	for {

@@ -91,6 +91,7 @@ type gateway struct {
 	ring    *keys.Ring
 	auth    *keys.Authenticator
 	limiter *limit.Limiter
+	slots   slots
 	feed    *feed.Feed
 	model   *model.Model
 

@@ -22,7 +22,7 @@ func (g *gateway) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", live)
 	mux.HandleFunc("GET /readyz", g.ready)
-	mux.Handle("/", g.auth.Handler(g.limiter.Handler(keyID, g.api())))
+	mux.Handle("/", g.auth.Handler(g.limiter.Handler(keyID, g.slots.handler(g.api()))))
 	return g.recovered(mux)
 }
 

@@ -42,7 +42,7 @@ func BenchmarkMixedLoad(b *testing.B) {
 	f := start(b)
 	f.lifecycle()
 	for b.Loop() {
-		took, failed := f.load()
+		took, failed, turnedAway := f.load()
 		slices.Sort(took)
 		at := func(share float64) float64 {
 			return float64(took[int(float64(len(took)-1)*share)].Microseconds()) / 1000
@@ -50,17 +50,18 @@ func BenchmarkMixedLoad(b *testing.B) {
 		b.ReportMetric(at(0.5), "p50-ms")
 		b.ReportMetric(at(0.99), "p99-ms")
 		b.ReportMetric(float64(len(took))/loadDuration.Seconds(), "requests/s")
+		b.ReportMetric(100*float64(turnedAway)/float64(len(took)), "429-%")
 		if failed > 0 {
 			b.Errorf("%d answers were errors", failed)
 		}
 	}
 }
 
-// load runs the mix once and returns how long each answer took, and how many were errors.
-func (f *fixture) load() (took []time.Duration, failed int64) {
+// load runs the mix once and returns how long each answer took, how many were errors, and how many 429.
+func (f *fixture) load() (took []time.Duration, failed, turnedAway int64) {
 	var (
-		all    sync.WaitGroup
-		errors atomic.Int64
+		all          sync.WaitGroup
+		errors, away atomic.Int64
 	)
 	total := int(loadRate * loadDuration.Seconds())
 	took = make([]time.Duration, total)
@@ -74,12 +75,16 @@ func (f *fixture) load() (took []time.Duration, failed int64) {
 			method, path, body := mixed(i)
 			resp, answer := f.call(method, path, body, "Idempotency-Key", newText())
 			took[i] = time.Since(due) // from when it was due: a server that stands still is not let off
-			expected := resp.StatusCode < 300 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusConflict || resp.StatusCode == http.StatusNotFound
+			if resp.StatusCode == http.StatusTooManyRequests {
+				away.Add(1)
+				return
+			}
+			expected := resp.StatusCode < 300 || resp.StatusCode == http.StatusConflict || resp.StatusCode == http.StatusNotFound
 			if !expected && errors.Add(1) == 1 {
 				f.Logf("the first: %s %s: %d %s", method, path, resp.StatusCode, answer)
 			}
 		})
 	}
 	all.Wait()
-	return took, errors.Load()
+	return took, errors.Load(), away.Load()
 }

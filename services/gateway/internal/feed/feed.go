@@ -27,8 +27,9 @@ const (
 
 // Feed holds the newest changes. Run keeps it; the other methods may be called at any time.
 type Feed struct {
-	bus *bus.Bus
-	log *slog.Logger
+	bus    *bus.Bus
+	log    *slog.Logger
+	bounds *bounder
 
 	mu sync.Mutex
 	// entries are all changes after from, up to upTo. started says that they are there at all.
@@ -42,7 +43,7 @@ type Feed struct {
 
 // New returns a feed that holds nothing yet.
 func New(b *bus.Bus, log *slog.Logger) *Feed {
-	return &Feed{bus: b, log: log, ready: make(chan struct{}), changed: make(chan struct{})}
+	return &Feed{bus: b, log: log, bounds: &bounder{bus: b}, ready: make(chan struct{}), changed: make(chan struct{})}
 }
 
 // Run follows the stream until ctx ends.
@@ -116,6 +117,9 @@ func (f *Feed) Changed(seq uint64) <-chan struct{} {
 	return f.changed
 }
 
+// Bounds are those of the log, read after it was called.
+func (f *Feed) Bounds(ctx context.Context) (bus.Bounds, error) { return f.bounds.get(ctx) }
+
 // Page is a part of the feed.
 type Page struct {
 	Entries []bus.Entry
@@ -132,7 +136,7 @@ type Page struct {
 // Page returns changes after a cursor, at most limit and at most a few hundred. It has everything that
 // was in the log when it was called.
 func (f *Feed) Page(ctx context.Context, after uint64, limit int) (Page, error) {
-	bounds, err := f.bus.Bounds(ctx)
+	bounds, err := f.bounds.get(ctx)
 	switch {
 	case err != nil:
 		return Page{}, err

@@ -135,7 +135,7 @@ func (m *Model) follow(ctx context.Context) error {
 // position is the sequence up to which the table is written, or errLost. A table of another stream is
 // lost too.
 func (m *Model) position(ctx context.Context) (uint64, error) {
-	bounds, err := m.bus.Bounds(ctx)
+	bounds, err := m.feed.Bounds(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -161,7 +161,7 @@ func identity(b bus.Bounds) string { return b.Created.UTC().Format(time.RFC3339N
 // build writes the newest state of every VM. That Redis loses all meanwhile shows at the end: the mark of
 // this building is gone.
 func (m *Model) build(ctx context.Context) (uint64, error) {
-	bounds, err := m.bus.Bounds(ctx)
+	bounds, err := m.feed.Bounds(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -40,7 +40,7 @@ func (m *Model) Page(ctx context.Context, f Filter, after string, limit int) (vm
 }
 
 func (m *Model) fromRedis(ctx context.Context, f Filter, after string, limit int) ([]*vmlinev1.VM, bool, error) {
-	bounds, err := m.bus.Bounds(ctx)
+	bounds, err := m.feed.Bounds(ctx)
 	if err != nil {
 		return nil, false, err
 	}
