@@ -126,7 +126,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer g.inBackground(ctx)()
 	server := &http.Server{
-		Handler: g.handler(), TLSConfig: c.TLS,
+		Handler: g.handler(), TLSConfig: c.TLS, //nolint:contextcheck // each request has its own
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

@@ -51,7 +51,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	for {
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		f.log.Error("the changes of VMs are read again", "error", err)
 		timer := time.NewTimer(again)

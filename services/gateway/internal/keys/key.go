@@ -24,12 +24,15 @@ import (
 	"github.com/vmline/vmline/pkg/api"
 )
 
-// What the API shows of keys, under the names of this package.
 type (
+	// Scope is what a key may do.
 	Scope = api.Scope
-	Kind  = api.KeyKind
-	Key   = api.Key
-	New   = api.NewKey
+	// Kind is how a key is shown.
+	Kind = api.KeyKind
+	// Key is what may be seen of a key.
+	Key = api.Key
+	// New is a key to be made.
+	New = api.NewKey
 )
 
 // The scopes and kinds.

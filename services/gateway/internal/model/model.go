@@ -61,6 +61,8 @@ type Model struct {
 	// when it moves.
 	upTo  uint64
 	moved chan struct{}
+	// following says that the table is being kept: who finds it behind can wait for it.
+	following bool
 }
 
 // New returns a model. Without a client, which is nil, everything is read from the stream.
@@ -76,7 +78,7 @@ func (m *Model) Run(ctx context.Context) error {
 	for {
 		err := m.follow(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		if !errors.Is(err, errLost) {
 			m.log.Warn("the table of VMs in Redis stands still; lists are read from the stream", "error", err)
@@ -99,6 +101,8 @@ func (m *Model) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.setFollowing(true)
+	defer m.setFollowing(false)
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
@@ -249,6 +253,18 @@ func (m *Model) moveTo(upTo uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.upTo = upTo
+	m.wake()
+}
+
+func (m *Model) setFollowing(following bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.following = following
+	m.wake()
+}
+
+// wake is called with mu held.
+func (m *Model) wake() {
 	close(m.moved)
 	m.moved = make(chan struct{})
 }

@@ -76,6 +76,10 @@ func (f *fixture) refs(filter Filter) string {
 	if err != nil {
 		f.Fatal(err)
 	}
+	return refsOf(vms)
+}
+
+func refsOf(vms []*vmlinev1.VM) string {
 	var refs []string
 	for _, vm := range vms {
 		refs = append(refs, vm.GetRef())
@@ -126,19 +130,23 @@ func TestQuestionsAreAnsweredFromRedisAndFromTheStream(t *testing.T) {
 			if got := f.refs(q.filter); got != q.want {
 				t.Errorf("%s: %q, want %q", name, got, q.want)
 			}
-			f.model.redis = nil
-			if got := f.refs(q.filter); got != q.want {
-				t.Errorf("%s, from the stream: %q, want %q", name, got, q.want)
+			if vms, _, err := f.model.fromStream(t.Context(), q.filter, "", 100); err != nil || refsOf(vms) != q.want {
+				t.Errorf("%s, from the stream: %q, want %q", name, refsOf(vms), q.want)
 			}
-			f.model.redis = s.Client
 		}
-		fromRedis := func() {
-			t.Helper()
-			if _, _, err := f.model.fromRedis(t.Context(), Filter{}, "", 10); err != nil {
-				t.Errorf("not from Redis: %v", err)
+		fromRedis := func() { // it is built, and built anew, by itself
+			for {
+				if _, _, err := f.model.fromRedis(t.Context(), Filter{}, "", 10); err == nil {
+					return
+				}
 			}
 		}
 		fromRedis()
+		for name, q := range questions {
+			if got := f.refs(q.filter); got != q.want {
+				t.Errorf("%s, from Redis: %q, want %q", name, got, q.want)
+			}
+		}
 
 		moved := sample(3)
 		moved.Node, moved.Addresses = "pve7", nil
@@ -154,11 +162,7 @@ func TestQuestionsAreAnsweredFromRedisAndFromTheStream(t *testing.T) {
 		if got := f.refs(Filter{Node: "pve7"}); got != "w1-3" {
 			t.Errorf("right after Redis was emptied: %q", got)
 		}
-		for { // it is built anew by itself
-			if _, _, err := f.model.fromRedis(t.Context(), Filter{}, "", 10); err == nil {
-				break
-			}
-		}
+		fromRedis()
 		if got := f.refs(Filter{Node: "pve7"}); got != "w1-3" {
 			t.Errorf("once it is built again: %q", got)
 		}

@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// patience is how long a question waits for the table to have what the stream has, and for Redis.
-	patience = 500 * time.Millisecond
+	// patience is how long a question waits for the table to have what the stream has, while it is being
+	// kept: that costs less than to read the whole stream.
+	patience = 3 * time.Second
+	// redisPatience is how long it waits for Redis after that.
+	redisPatience = time.Second
 	// chunk is how many VMs are read from Redis at once.
 	chunk = 256
 	// maxWords bounds how many VMs a search looks at.
@@ -44,11 +47,11 @@ func (m *Model) fromRedis(ctx context.Context, f Filter, after string, limit int
 	if err != nil {
 		return nil, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
-	defer cancel()
 	if err := m.await(ctx, bounds.Last); err != nil {
 		return nil, false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
 	vms, err := m.scan(ctx, f, after, limit+1)
 	if err != nil {
 		return nil, false, err
@@ -70,9 +73,12 @@ func (m *Model) await(ctx context.Context, last uint64) error {
 	defer timer.Stop()
 	for {
 		m.mu.Lock()
-		reached, moved := m.upTo >= last, m.moved
+		reached, following, moved := m.upTo >= last, m.following, m.moved
 		m.mu.Unlock()
-		if reached {
+		switch {
+		case !following:
+			return errLost
+		case reached:
 			return nil
 		}
 		select {
