@@ -8,7 +8,7 @@
 //
 // What has to be remembered is the payload, to refuse a key that is used again for something else (422).
 // Redis keeps its digest for 24 hours. Redis is only a cache: where it has nothing, or is away, the
-// caller's `stored` is asked, which knows the digests of the operations in the VM's log. If that knows
+// caller's `stored` is asked, which knows the digests of the requests of the operations in the VM's log. If that knows
 // none either, the request passes; the worst is that a client which uses a key twice for different
 // things is answered with the operation of its first request instead of with a 422. Nothing is ever
 // done twice, and the second payload is never done under the first one's id.
@@ -85,40 +85,15 @@ type Call struct {
 	Action vmlinev1.Operation_Kind
 }
 
-// An id is <ref>.<name of the call><mark>, as long as those of package identity. The mark tells such an
-// id from others, and its action.
-const (
-	nameSize = 10
-	markSize = 5
-)
+// An id is <ref>.<name of the call>, as long as those of package identity; nameSize is in bytes.
+const nameSize = 15
 
 var encoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 
 // OperationID of a call. The key is the installation's digest key.
 func (c Call) OperationID(key []byte) string {
 	name := mac(key, "idempotency", c.KeyID, c.Key, c.Ref, chain.KindName(c.Action))[:nameSize]
-	return c.Ref + "." + strings.ToLower(encoding.EncodeToString(append(name, mark(key, c.Ref, c.Action, name)...)))
-}
-
-// ActionOf says whether an id was made by OperationID with this key, and for which action. An operation
-// with such an id that stands neither in the VM's log nor among the refusals is accepted and not
-// admitted yet, or so old that the log has dropped it.
-func ActionOf(key []byte, id string) (vmlinev1.Operation_Kind, bool) {
-	dot := max(strings.LastIndexByte(id, '.'), 0)
-	raw, err := encoding.DecodeString(strings.ToUpper(strings.TrimPrefix(id[dot:], ".")))
-	if err != nil || dot == 0 || len(raw) != nameSize+markSize {
-		return 0, false
-	}
-	for _, route := range chain.Routes() {
-		if hmac.Equal(raw[nameSize:], mark(key, id[:dot], route.Kind, raw[:nameSize])) {
-			return route.Kind, true
-		}
-	}
-	return 0, false
-}
-
-func mark(key []byte, ref string, action vmlinev1.Operation_Kind, name []byte) []byte {
-	return mac(key, "idempotency mark", ref, chain.KindName(action), string(name))[:markSize]
+	return c.Ref + "." + strings.ToLower(encoding.EncodeToString(name))
 }
 
 // mac authenticates a list of texts. Each goes in with its length, so that no two lists are alike.

@@ -32,11 +32,8 @@ type Command struct {
 	Attempt string
 }
 
-// An id is <ref>.<name of the command><mark>: the mark ties the name to the operation it came after.
-const (
-	nameSize = 10
-	markSize = 5
-)
+// An id is <ref>.<name of the command>; nameSize is in bytes.
+const nameSize = 15
 
 var encoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 
@@ -57,35 +54,12 @@ func (k Key) digest(what string, v any) ([]byte, error) {
 // OperationID of a command: equal commands on the same state of a VM have the same id.
 func (k Key) OperationID(c Command) string {
 	name := k.mac("operation", c.Ref, chain.KindName(c.Kind), c.After, string(c.Digest), c.Attempt)[:nameSize]
-	return c.Ref + "." + encode(append(name, k.mark(c.Ref, c.Kind, c.After, name)...))
-}
-
-// Pending says whether id was made for a command on a VM whose last operation is still after: it
-// was sent, and nothing has come of it yet. It returns the command's kind.
-func (k Key) Pending(id, after string) (vmlinev1.Operation_Kind, bool) {
-	ref := Ref(id)
-	if ref == "" {
-		return 0, false
-	}
-	raw, err := encoding.DecodeString(strings.ToUpper(id[len(ref)+1:]))
-	if err != nil || len(raw) != nameSize+markSize {
-		return 0, false
-	}
-	for _, route := range chain.Routes() {
-		if hmac.Equal(raw[nameSize:], k.mark(ref, route.Kind, after, raw[:nameSize])) {
-			return route.Kind, true
-		}
-	}
-	return 0, false
+	return c.Ref + "." + encode(name)
 }
 
 // Ref is the part of an operation's id that names the VM, empty if id is none.
 func Ref(id string) string {
 	return id[:max(strings.LastIndexByte(id, '.'), 0)]
-}
-
-func (k Key) mark(ref string, kind vmlinev1.Operation_Kind, after string, name []byte) []byte {
-	return k.mac("pending", ref, chain.KindName(kind), after, string(name))[:markSize]
 }
 
 // mac authenticates a list of texts. Each goes in with its length, so that no two lists are alike.
