@@ -3,7 +3,8 @@
   'use strict';
   var root = document.getElementById('vmline');
   if (!root) { return; }
-  var every = 3000;
+  var every = 3000; // milliseconds; what takes long is asked for less and less often
+  var slowest = 15000;
 
   function show(state) {
     ['power', 'doing', 'progress', 'reverse'].forEach(function (name) {
@@ -21,7 +22,10 @@
       var button = root.querySelector('[data-verb="' + verb + '"]');
       if (button) { button.disabled = !state.buttons[verb]; }
     });
-    if (state.busy) { setTimeout(ask, every); }
+    if (state.busy) {
+      every = Math.min(slowest, every * 1.2);
+      setTimeout(ask, every);
+    }
   }
 
   function ask() {
