@@ -15,6 +15,14 @@
 // a [Clock], and with calls that do not wait, a day of a cluster with hundreds of machines runs in
 // seconds and, under the same seed, always alike.
 //
+// It is held against what a real Proxmox VE 9.2 was recorded to answer, and against the description of its
+// API: each method that it has takes all parameters with all limits. Tests serve two clients that are not
+// ours, go-proxmox and Python's proxmoxer.
+//
+// Guests answer through their agent: cloud-init's status, passwords, a few commands (see [Guest]). A migration
+// and a reboot are what they are on a node: the first leaves its reason to its log, the second ends when the
+// guest is down and the node starts it in a task of its own.
+//
 // Not simulated: containers, the web interface and consoles, uploads and restores, HA groups and rules,
 // replication, Ceph, SDN beyond the nodes' bridges. Such calls get the 501 of an unknown path.
 package pvesim
