@@ -167,8 +167,12 @@ func (b *Bus) Discard(ctx context.Context, id uint64) error {
 		}
 		return stream.DeleteMsg(ctx, id)
 	})
-	if err != nil && !isAPIError(err, jetstream.JSErrCodeMessageNotFound) && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("discard dead letter %d: %w", id, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	// The server tells one that is gone by the text of its error only, so it is looked for.
+	if _, gone := b.deadMessage(ctx, map[string]any{"seq": id}); errors.Is(gone, ErrNotFound) {
+		return nil
+	}
+	return fmt.Errorf("discard dead letter %d: %w", id, err)
 }

@@ -11,6 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -113,6 +118,9 @@ func TestEventStreamEndsWithTheGateway(t *testing.T) {
 // TestNoSecretAnywhere plants a password and looks for it wherever an order leaves something.
 func TestNoSecretAnywhere(t *testing.T) {
 	const secret = "planted-correct-horse-battery"
+	spans := tracetest.NewSpanRecorder()
+	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSpanProcessor(spans)))
+	t.Cleanup(func() { otel.SetTracerProvider(noop.NewTracerProvider()) })
 	f := start(t)
 	answers := ""
 	put := func(ref, body string) {
@@ -154,6 +162,13 @@ func TestNoSecretAnywhere(t *testing.T) {
 
 	for _, name := range []string{bus.StreamVM, bus.StreamTICK, bus.StreamDLQ, "KV_" + bus.BucketREFUSAL, "KV_" + bus.BucketIPAM, "KV_" + bus.BucketVMID} {
 		stored = append(stored, f.messages(name)...)
+	}
+	traced := ""
+	for _, span := range spans.Ended() {
+		traced += fmt.Sprint(span.Name(), span.Attributes(), span.Events(), span.Status())
+	}
+	if traced == "" || strings.Contains(traced, secret) {
+		t.Errorf("a trace shows it, or there is none: %q", traced)
 	}
 	if !strings.Contains(f.redis.Dump(), "w1-1") || strings.Contains(f.redis.Dump(), secret) {
 		t.Error("it stands in Redis, or nothing does")

@@ -1,0 +1,47 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/vmline/vmline/pkg/chain"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+)
+
+// TestWhatTheServerGaveUpIsALetterToo has the server's notice of a message whose handler died each time.
+func TestWhatTheServerGaveUpIsALetterToo(t *testing.T) {
+	t.Parallel()
+	b := apply(t, open(t, Options{}))
+	ctx := testContext(t)
+	seq := begin(t, b, "a-1", vmlinev1.Operation_KIND_CREATE)
+	const subject = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.VM."
+	for _, consumer := range []string{"ipam", "dns"} {
+		notice := fmt.Sprintf(`{"stream":"VM","consumer":%q,"stream_seq":%d,"deliveries":25}`, consumer, seq)
+		if _, err := b.js.Publish(ctx, subject+consumer, []byte(notice)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letters, err := b.DeadLetters(ctx, 0, 10)
+	if err != nil || len(letters) != 2 {
+		t.Fatalf("%v, %v", letters, err)
+	}
+	l := letters[0]
+	if l.Ref() != "a-1" || l.GetConsumer() != string(chain.IPAM) || l.GetDeliveries() != 25 || l.GetError() == "" || !l.Requeueable() {
+		t.Errorf("the letter is %v", l)
+	}
+	if letters[1].Requeueable() {
+		t.Error("dns compares every VM anyway")
+	}
+	for range 2 { // repeating it is harmless
+		if err := b.Requeue(ctx, l); err != nil {
+			t.Error(err)
+		}
+		if err := b.Discard(ctx, l.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := b.DeadLetterOf(ctx, l.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
