@@ -5,8 +5,10 @@ import (
 	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
 // part of a machine is taken away by calls that start a task of its purpose. It makes none when there
@@ -87,8 +89,8 @@ func takeSnapshot(ctx context.Context, r removal) (pve.UPID, error) {
 		return "", err
 	}
 	upid, err := r.DeleteSnapshot(ctx, r.found.Node, r.vmid(), parent)
-	if err == nil {
-		r.note("snapshot " + parent + " goes")
+	if err == nil && chain.Goal(r.t.VM.GetOperation()) == vmlinev1.Operation_KIND_REMOVE {
+		r.note("snapshot " + parent + " goes") // from here on the removal is no longer refused: see no
 	}
 	return upid, err
 }
