@@ -100,17 +100,20 @@ final class RealFeedTest extends RealCase
         $this->assertStringContainsString('service 1003: The machine ' . $this->ref(1003) . ' has no service in WHMCS.', $said[1]);
     }
 
-    public function testADeletedServiceLeavesNoMachineBehind(): void
+    public function testADeletedServiceDestroysNothing(): void
     {
         $this->done('CreateAccount');
         run_hook('ServiceDelete', ['serviceid' => self::SERVICE]);
         Capsule::table('tblhosting')->where('id', self::SERVICE)->delete();
-        $this->assertSame('ready', $this->machine()['status'], 'the page of the admin does not wait for it');
         run_hook('AfterCronJob');
-        $operation = $this->machine()['operation'];
-        $this->assertSame('terminate', $operation['type']);
-        $ended = $this->gateway()->get('/v1/operations/' . rawurlencode($operation['id']), ['wait' => 25], 30.0);
-        $this->assertSame('succeeded', $ended['status']);
+        run_hook('AfterCronJob');
+        $this->assertSame('ready', $this->machine()['status']);
+        $this->assertSame('create', $this->machine()['operation']['type']);
+        $told = array_filter(
+            $this->calls('TriggerNotificationEvent'),
+            fn (array $call): bool => str_contains(json_encode($call), 'vmline vm terminate ' . $this->ref()),
+        );
+        $this->assertCount(1, $told, 'staff is told once, and how to go on');
     }
 
     public function testTheSearchOfTheAdminArea(): void

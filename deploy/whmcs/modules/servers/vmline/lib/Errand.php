@@ -19,7 +19,6 @@ final class Errand
         return match ($row->kind) {
             'ready_mail' => self::mail((int) $row->serviceid),
             'parked' => self::notify($row),
-            'terminate' => self::release($row, $gateway),
             'outcome' => self::outcome($row, $gateway),
         };
     }
@@ -58,19 +57,6 @@ final class Errand
             'status' => 'Waiting',
             'statusStyle' => 'danger',
         ]);
-        return true;
-    }
-
-    /** The machine of a service that was deleted in WHMCS. */
-    private static function release(object $row, Gateway $gateway): bool
-    {
-        try {
-            $gateway->delete(self::payload($row)['ref'] ?? '');
-        } catch (Refusal $refusal) {
-            if ($refusal->type !== Refusal::NOT_FOUND) {
-                throw $refusal;
-            }
-        }
         return true;
     }
 

@@ -80,15 +80,19 @@ final class Hooks
         return Refusal::text(['title' => 'This change is not possible.', 'detail' => $problem['cause'] ?? '', 'next' => $problem['next'] ?? '']);
     }
 
-    /** A deleted service leaves no machine behind: the next run of the cron terminates it, and the ones after if it must. */
+    /** A record that is deleted, perhaps by mistake, destroys nothing: staff hears of the machine that is left. */
     public static function serviceDelete(int $serviceId): void
     {
         self::guarded(static function () use ($serviceId): array {
             $record = Record::find($serviceId);
             $gone = (Record::state($record)['status'] ?? '') === 'terminated';
             if ($record !== null && $record->operation !== '' && !$gone) {
-                $once = "deleted:$serviceId:$record->operation";
-                Outbox::add($once, 'terminate', $serviceId, (int) $record->serverid, ['ref' => $record->ref]);
+                Outbox::add("deleted:$serviceId:$record->operation", 'parked', $serviceId, (int) $record->serverid, [
+                    'type' => 'deletion',
+                    'cause' => "The service was deleted in WHMCS, and its machine $record->ref is still there.",
+                    'kept' => 'The machine, its backups and its addresses are as they were.',
+                    'next' => "If they are to go: vmline vm terminate $record->ref",
+                ]);
             }
             return [];
         });

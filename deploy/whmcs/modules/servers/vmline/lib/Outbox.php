@@ -6,7 +6,7 @@ use Illuminate\Database\Query\Builder;
 use WHMCS\Database\Capsule;
 
 /**
- * What is to be done exactly once outside of a transaction: mails, notifications, releases. Errand does it.
+ * What is to be done exactly once outside of a transaction: mails, notifications, looks at what became of a command. Errand does it.
  *
  * A row is made in the transaction of the change that asks for it. Whoever turns it from due to doing does it. What
  * is left in the hands of one that died is done again, but for mails: whether one went out is not known, and a
