@@ -39,7 +39,7 @@ func TestAdopt(t *testing.T) {
 	c := r.Proxmox()
 	must(t, c.SetFirewallOptions(t.Context(), "pve2", 4701, map[string]string{"enable": "1", "policy_in": "DROP", "ipfilter": "1"}))
 	must(t, c.CreateIPSet(t.Context(), "pve2", 4701, "ipfilter-net0"))
-	for _, entry := range []string{"10.64.7.7", "10.64.7.8", "203.0.113.0/24"} {
+	for _, entry := range []string{"10.64.7.7", "10.64.7.8", "2001:db8:64::7", "203.0.113.0/24"} {
 		must(t, c.AddIPSetEntry(t.Context(), "pve2", 4701, "ipfilter-net0", entry))
 	}
 	before, _ := r.Sim.VM(4701)

@@ -34,6 +34,7 @@ func HardwareDrift(cfg pve.VMConfig, vm *vmlinev1.VM) string {
 
 // FirewallDrift says in words which options, addresses and rules of the package are not there.
 func FirewallDrift(have Firewall, vm *vmlinev1.VM) string {
+	have.Options = inForce(have.Options)
 	p := MakeFirewall(have, vm, nil)
 	var ways []string
 	for _, key := range slices.Sorted(maps.Keys(p.Options)) {

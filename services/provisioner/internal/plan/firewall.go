@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -83,6 +84,19 @@ func (p *FirewallPlan) addresses(have Firewall, vm *vmlinev1.VM, before *vmlinev
 			p.Remove = append(p.Remove, entry)
 		}
 	}
+}
+
+// unsetMeans is what Proxmox does where an option is not set (PVE::Firewall).
+var unsetMeans = map[string]string{
+	"enable": "0", "policy_in": "DROP", "policy_out": "ACCEPT", "log_level_in": "nolog", "log_level_out": "nolog",
+	"dhcp": "0", "ndp": "1", "macfilter": "1", "ipfilter": "0", "radv": "0",
+}
+
+// inForce are the options with those that are not set.
+func inForce(options map[string]string) map[string]string {
+	all := maps.Clone(unsetMeans)
+	maps.Copy(all, options)
+	return all
 }
 
 func wantedOptions(fw *vmlinev1.Firewall) map[string]string {

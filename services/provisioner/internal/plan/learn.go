@@ -174,6 +174,7 @@ func learnNetwork(want *vmlinev1.Network, cfg pve.VMConfig, addresses []*vmlinev
 
 // learnFirewall is the firewall that the machine has. Its rules stay those of whoever made them.
 func learnFirewall(cfg pve.VMConfig, fw Firewall) *vmlinev1.Firewall {
+	fw.Options = inForce(fw.Options)
 	on := func(key string) bool { return fw.Options[key] == "1" }
 	card, err := cfg.Net("net0")
 	onCard, _ := card.Options.Get("firewall")
