@@ -98,11 +98,13 @@ func (f *fixture) advance(s *Sender, d time.Duration) {
 
 func (f *fixture) register() Endpoint {
 	f.Helper()
+	f.receiver.mu.Lock() // what is sent before the receiver knows the secret waits
+	defer f.receiver.mu.Unlock()
 	e, secret, err := f.registry.Create(f.Context(), f.receiver.server.URL, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.receiver.addSecret(secret)
+	f.receiver.secrets = append(f.receiver.secrets, secret)
 	return e
 }
 
