@@ -27,7 +27,10 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 		if last.VM.GetOperation().GetId() == cmd.GetId() || last.VM.GetQueued().GetId() == cmd.GetId() {
 			return nil // admitted before; only the acknowledgement was lost
 		}
-		decision, problem := l.decide(last.VM, cmd)
+		decision, problem, err := l.decide(ctx, last.VM, cmd)
+		if err != nil {
+			return err
+		}
 		if problem != nil {
 			if admitted, err := l.admittedBefore(ctx, cmd); admitted || err != nil {
 				return err
@@ -71,7 +74,10 @@ func inQueue(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
 // queued begins the VM's queued command, now that nothing is in its way, or takes it out of the queue.
 func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 	cmd := chain.Unqueued(last.VM)
-	_, problem := l.decide(last.VM, cmd)
+	_, problem, err := l.decide(ctx, last.VM, cmd)
+	if err != nil {
+		return err
+	}
 	vm := proto.CloneOf(last.VM)
 	if problem == nil {
 		vm = l.first(last.VM, cmd)
@@ -81,7 +87,7 @@ func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 		}
 		vm.Queued, vm.Event = nil, vmlinev1.Event_EVENT_QUEUED
 	}
-	_, err := l.Bus.Append(ctx, vm, last.Seq)
+	_, err = l.Bus.Append(ctx, vm, last.Seq)
 	if errors.Is(err, bus.ErrSuperseded) {
 		return nil // the newer state has its own trigger
 	}
@@ -102,26 +108,49 @@ func (l *lifecycle) admittedBefore(ctx context.Context, cmd *vmlinev1.Command) (
 const keptUnchanged = "Nothing was changed."
 
 // decide returns how a command is accepted, or the problem for which it is not.
-func (l *lifecycle) decide(vm *vmlinev1.VM, cmd *vmlinev1.Command) (chain.Decision, *vmlinev1.Problem) {
-	if vm.GetOperation().GetId() != cmd.GetAfter() {
+func (l *lifecycle) decide(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (chain.Decision, *vmlinev1.Problem, error) {
+	meant, err := l.stillMeant(ctx, vm, cmd)
+	if err != nil {
+		return chain.Decision{}, nil, err
+	}
+	if !meant {
 		return chain.Decision{}, &vmlinev1.Problem{
 			Cause: fmt.Sprintf("another command came first: operation %s (%s)", vm.GetOperation().GetId(), chain.KindName(vm.GetOperation().GetKind())),
 			Kept:  keptUnchanged, Next: "Look at the VM, then send the command again if it is still wanted.",
-		}
+		}, nil
 	}
 	d := chain.Admit(vm, cmd)
 	switch d.Verdict {
 	case chain.Refused:
-		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}
+		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}, nil
 	case chain.Joined:
 		return d, &vmlinev1.Problem{
 			Cause: "the command asks for what is so already or is under way", Kept: keptUnchanged, Next: "Look at operation " + d.Operation.GetId() + ".",
-		}
+		}, nil
 	}
 	if route, _ := chain.RouteOf(cmd.GetKind()); route.Package {
-		return d, l.packageObjection(vm, cmd)
+		return d, l.packageObjection(vm, cmd), nil
 	}
-	return d, nil
+	return d, nil, nil
+}
+
+// stillMeant says whether a command is meant for the VM as it is now: nothing came between, or the command
+// is wanted whatever came between, as long as it is the VM that its sender saw. A termination must not be
+// lost because a reboot was faster; nor may it reach a later VM of the same ref.
+func (l *lifecycle) stillMeant(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (bool, error) {
+	if vm.GetOperation().GetId() == cmd.GetAfter() {
+		return true, nil
+	}
+	if route, _ := chain.RouteOf(cmd.GetKind()); !route.Queues {
+		return false, nil
+	}
+	log, err := l.Bus.History(ctx, cmd.GetRef())
+	if errors.Is(err, bus.ErrNotFound) {
+		return false, nil
+	}
+	return slices.ContainsFunc(log, func(e bus.Entry) bool {
+		return e.VM.GetOperation().GetId() == cmd.GetAfter() && e.VM.GetUid() == vm.GetUid()
+	}), err
 }
 
 // packageObjection refuses a package that this system cannot build at all, or that is no longer the

@@ -117,12 +117,12 @@ var differing = []struct {
 	what *regexp.Regexp
 	as   string
 }{
+	{regexp.MustCompile(`\bvml_[0-9A-Za-z_-]{43}`), "SECRET"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?\b`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b(\d+m)?\d+(\.\d+)?m?s\b`), "T"},
 	{regexp.MustCompile(`\b(w1-\d+)\.[0-9A-Za-z_-]{16,}`), "$1.OPERATION"},
 	{regexp.MustCompile(`\b[0-9A-Za-z]{22}\b`), "UID"},
 	{regexp.MustCompile(`\b[0-9a-f]{40}\b`), "DIGEST"},
-	{regexp.MustCompile(`\bvml_[0-9A-Za-z_-]{43}`), "SECRET"},
 	{regexp.MustCompile(`\b[0-9A-F]{2}(:[0-9A-F]{2}){5}\b`), "MAC"},
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,9 +46,10 @@ func TestRow20OneOrderFiftyTimesOverHTTP(t *testing.T) {
 
 	other := pkg
 	other.Cores = 2
-	var conflict *api.Problem
-	if _, err := client.PutService(t.Context(), "click-7001", other); !errors.As(err, &conflict) || conflict.Status != http.StatusConflict {
-		t.Errorf("the same ref with another package: %v", err)
+	change := onlyOne(t, func(ctx context.Context) (api.Operation, error) { return client.PutService(ctx, "click-7001", other) })
+	vm = r.Await("click-7001", rig.Ended(vmlinev1.Operation_KIND_CHANGE_PACKAGE))
+	if vm.GetOperation().GetId() != change || vm.GetPackage().GetCores() != 2 {
+		t.Errorf("operation %s was answered, and it is %v", change, vm)
 	}
 	onlyOne(t, func(ctx context.Context) (api.Operation, error) { return client.DeleteService(ctx, "click-7001") })
 	awaitAll(r, []string{"click-7001"}, terminate)

@@ -51,6 +51,9 @@ type Queue struct {
 	tasks map[string]*pending
 	alone bool // Redis did not answer last time
 	kick  chan struct{}
+
+	// others is until when leases of other processes lasted when the table was seen last. Only Run uses it.
+	others time.Time
 }
 
 // pending is a task of this process.

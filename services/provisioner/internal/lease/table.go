@@ -14,6 +14,10 @@ type table struct {
 	// Grants counts the leases that were given; Last has the count at a customer's last one.
 	Grants int64            `json:"grants"`
 	Last   map[string]int64 `json:"last"`
+	// Begun is when the table was begun, Quiet until when it gives no lease because Redis has lost the one
+	// before it: those who hold a lease have to say so first.
+	Begun time.Time `json:"begun"`
+	Quiet time.Time `json:"quiet"`
 }
 
 // entry is one VM's heavy task, waiting or holding.
@@ -27,6 +31,29 @@ type entry struct {
 }
 
 func newTable() *table { return &table{Entries: map[string]*entry{}, Last: map[string]int64{}} }
+
+// begin marks a new table. othersUntil is until when the leases of other processes lasted in the table that
+// this process saw last.
+func (t *table) begin(now, othersUntil time.Time) {
+	if !t.Begun.IsZero() {
+		return
+	}
+	t.Begun = now
+	if othersUntil.After(now) {
+		t.Quiet = now.Add(2 * renewEvery)
+	}
+}
+
+// othersUntil is until when leases last that are none of mine; zero if there is none.
+func (t *table) othersUntil(mine map[string]bool) time.Time {
+	var until time.Time
+	for id, e := range t.Entries {
+		if e.Held && !mine[id] && e.Until.After(until) {
+			until = e.Until
+		}
+	}
+	return until
+}
 
 // expire forgets the entries that nobody renews, and the customers that have none.
 func (t *table) expire(now time.Time) {
@@ -81,6 +108,9 @@ const overdue = 10 * time.Minute
 // process takes it within a moment. One whose resources are not all free holds nobody up until it is
 // overdue.
 func (t *table) grant(now time.Time, mine map[string]bool) {
+	if now.Before(t.Quiet) {
+		return
+	}
 	taken := t.taken()
 	for _, id := range t.queue() {
 		e := t.Entries[id]

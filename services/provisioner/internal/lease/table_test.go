@@ -180,3 +180,29 @@ func BenchmarkTurns(b *testing.B) {
 		})
 	}
 }
+
+// TestATableThatWasLostGivesNothingAtFirst: those who held a lease in the lost one have to say so before
+// anybody gets another.
+func TestATableThatWasLostGivesNothingAtFirst(t *testing.T) {
+	for name, tt := range map[string]struct {
+		others time.Time
+		quiet  bool
+	}{
+		"others held leases":       {noon.Add(holdTime), true},
+		"theirs had ended already": {noon.Add(-time.Second), false},
+		"nobody else held any":     {time.Time{}, false},
+	} {
+		tab := newTable()
+		tab.begin(noon, tt.others)
+		tab.wait("a", "", 0, use("s", 1))
+		tab.grant(noon, tab.all())
+		if held := tab.Entries["a"].Held; held == tt.quiet {
+			t.Errorf("%s: a lease is given at once: %v", name, held)
+		}
+		tab.begin(noon.Add(2*renewEvery), noon.Add(holdTime)) // it is no new one any more
+		tab.grant(noon.Add(2*renewEvery), tab.all())
+		if !tab.Entries["a"].Held {
+			t.Errorf("%s: no lease is given later", name)
+		}
+	}
+}

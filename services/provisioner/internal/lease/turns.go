@@ -33,11 +33,13 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 	}
 	var held map[string]bool
 	var reasons map[string]string
+	others := q.others
 	done := q.change(ctx, func(t *table) {
 		// Taken anew with each reading of the table: what was released meanwhile must not come back.
 		tasks := q.snapshot()
 		held = map[string]bool{}
 		now, mine := q.now(), map[string]bool{}
+		t.begin(now, q.others)
 		t.expire(now)
 		for id, p := range tasks {
 			keep := waitTime
@@ -54,11 +56,12 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 				held[id] = true
 			}
 		}
-		reasons = t.reasons()
+		reasons, others = t.reasons(), t.othersUntil(mine)
 	})
 	if !done {
 		return true
 	}
+	q.others = others
 	return q.settle(held, reasons)
 }
 
