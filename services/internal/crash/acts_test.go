@@ -108,6 +108,9 @@ func plays() []play {
 			{kind: vmlinev1.Operation_KIND_STOP, stage: spareDisk},
 			{kind: vmlinev1.Operation_KIND_REMOVE, ends: removed},
 			{kind: opReinstall, name: "reinstall of what was removed", known: true},
+			{kind: vmlinev1.Operation_KIND_STOP, name: "stop before it is removed once more", known: true},
+			{kind: vmlinev1.Operation_KIND_REMOVE, name: "remove before its clone", ends: removed, known: true},
+			{kind: vmlinev1.Operation_KIND_CLONE, stage: withoutMachine, known: true},
 		}},
 		{name: "broken", order: nil, acts: []act{
 			{kind: opRedeploy, stage: broken, known: true},
@@ -184,6 +187,12 @@ func spareDisk(s *stage, ref string) {
 	vm := s.now(ref)
 	s.change(vm, pve.Change{Set: map[string]string{"scsi7": "shared1:1"}})
 	s.change(vm, pve.Change{Delete: []string{"scsi7"}})
+}
+
+// withoutMachine says that the VM has its addresses and no machine yet.
+func withoutMachine(s *stage, ref string) {
+	id := s.SendWith(ref, vmlinev1.Operation_KIND_RESET_STATUS, nil, &vmlinev1.Params{Status: vmlinev1.Status_STATUS_SET_IP, Reason: "it was removed"})
+	s.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id })
 }
 
 // withoutRule takes the firewall's first rule away.
