@@ -70,7 +70,7 @@ func TestClusterOfThree(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if buses[0].pause(ctx, 100*time.Millisecond) != nil {
+		if Pause(ctx, 100*time.Millisecond) != nil {
 			t.Fatal(err)
 		}
 	}

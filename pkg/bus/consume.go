@@ -133,7 +133,7 @@ func (b *Bus) patiently(ctx context.Context, what string, find func() error) err
 		if ctx.Err() == nil {
 			b.log.Warn("waiting for "+what, "error", err)
 		}
-		if err := b.pause(ctx, wait); err != nil {
+		if err := Pause(ctx, wait); err != nil {
 			return fmt.Errorf("find %s: %w", what, err)
 		}
 	}

@@ -91,7 +91,7 @@ func (b *Bus) subscribed(ctx context.Context) error {
 			return err
 		}
 		// The connection was lost meanwhile; it comes back with its subscriptions.
-		if err := b.pause(ctx, firstPause); err != nil {
+		if err := Pause(ctx, firstPause); err != nil {
 			return err
 		}
 	}

@@ -171,7 +171,7 @@ func (b *Bus) fence(ctx context.Context, vm *vmlinev1.VM, after uint64) (uint64,
 		case !retryable(err):
 			return 0, err
 		}
-		if b.pause(ctx, pause) != nil {
+		if Pause(ctx, pause) != nil {
 			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
@@ -252,7 +252,8 @@ func retryable(err error) bool {
 		isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-func (b *Bus) pause(ctx context.Context, d time.Duration) error {
+// Pause waits, or returns the error of ctx if that ends first.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

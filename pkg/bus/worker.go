@@ -234,7 +234,7 @@ func (w *Worker) await(ctx context.Context, e Entry) (due bool, err error) {
 	case wait <= 0:
 		return true, nil
 	case wait <= w.bus.retry.Hold:
-		err := w.bus.pause(ctx, wait)
+		err := Pause(ctx, wait)
 		return err == nil, err
 	default:
 		return false, w.bus.scheduleRetry(ctx, w.owner, e.VM.GetRef(), e.Seq, at)

@@ -304,7 +304,7 @@ func TestHeartbeatsKeepALongStep(t *testing.T) {
 	var calls counter
 	runWorkers(t, b, func(ctx context.Context, trigger *Trigger) (Outcome, error) {
 		if trigger.Step.To == vmlinev1.Status_STATUS_CLONE {
-			_ = calls.intercept(ctx, "clone", func(ctx context.Context) error { return b.pause(ctx, 4*ackWait) })
+			_ = calls.intercept(ctx, "clone", func(ctx context.Context) error { return Pause(ctx, 4*ackWait) })
 		}
 		return Done, nil
 	})

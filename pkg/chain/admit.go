@@ -175,26 +175,16 @@ func sameWishes(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) bool {
 	if len(route.Needs) == 0 && len(route.Takes) == 0 {
 		return true
 	}
-	given := cmd.GetParams()
-	if given == nil {
-		given = &vmlinev1.Params{}
-	}
-	have := vm.GetOperation().GetParams()
-	if have == nil {
-		have = &vmlinev1.Params{}
-	}
-	// A reason or a time-out makes no other wish, and the same text sealed twice differs.
-	return plainWish(given) == plainWish(have) && bytes.Equal(given.GetSealedPassword(), have.GetSealedPassword())
+	// The same password sealed twice differs, so it never counts as the same.
+	return proto.Equal(wishes(cmd.GetParams()), wishes(vm.GetOperation().GetParams()))
 }
 
-func plainWish(p *vmlinev1.Params) string {
-	p = proto.CloneOf(p)
-	p.Reason, p.TimeoutSeconds, p.SealedPassword = "", 0, nil
-	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+// wishes are the parameters without those that make no other wish: a reason and a time-out.
+func wishes(p *vmlinev1.Params) *vmlinev1.Params {
+	w := &vmlinev1.Params{}
+	proto.Merge(w, p)
+	w.Reason, w.TimeoutSeconds = "", 0
+	return w
 }
 
 // QueueDue says that the VM's queued command is to be admitted now.

@@ -191,7 +191,7 @@ func allKindsBut(but ...vmlinev1.Operation_Kind) []vmlinev1.Operation_Kind {
 	return kinds
 }
 
-// there leads to one status and back to where the VM was.
+// thereAndBack leads to one status and back to where the VM was.
 func thereAndBack(status vmlinev1.Status) []vmlinev1.Status {
 	return []vmlinev1.Status{Same, status, Same}
 }

@@ -63,7 +63,7 @@ func startRedis(t testing.TB) *redis.Options {
 		if time.Now().After(deadline) {
 			t.Fatal("redis-server did not start")
 		}
-		if err := wait(t.Context(), 5*time.Millisecond); err != nil {
+		if err := bus.Pause(t.Context(), 5*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -181,7 +181,7 @@ func TestQuestionsAreAnsweredOnTheBus(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if err := wait(ctx, 10*time.Millisecond); err != nil {
+		if err := bus.Pause(ctx, 10*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

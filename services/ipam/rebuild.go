@@ -63,7 +63,7 @@ func (x *index) open(ctx context.Context, p *pool) error {
 		case time.Since(since) >= x.patience:
 			stopped = state
 		}
-		if err := wait(ctx, x.poll); err != nil {
+		if err := bus.Pause(ctx, x.poll); err != nil {
 			return fmt.Errorf("wait for the index of pool %s: %w", p.conf.GetName(), err)
 		}
 	}
@@ -78,17 +78,6 @@ func (x *index) lock(p *pool) *sync.Mutex {
 		x.building[p.conf.GetName()] = lock
 	}
 	return lock
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // build is one attempt to build the index of a pool beside the old one.

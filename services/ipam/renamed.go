@@ -25,7 +25,7 @@ func (s *service) checkNames(ctx context.Context) error {
 			return err
 		}
 		s.log.Warn("the names of the pools could not be compared with what is held; it is tried again", "error", err)
-		if err := wait(ctx, checkPause); err != nil {
+		if err := bus.Pause(ctx, checkPause); err != nil {
 			return err
 		}
 	}

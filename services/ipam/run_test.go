@@ -27,7 +27,7 @@ func until(t *testing.T, b *bus.Bus, ref string, want func(*vmlinev1.VM) bool) b
 		if want(last.VM) {
 			return last
 		}
-		if err := wait(ctx, 5*time.Millisecond); err != nil {
+		if err := bus.Pause(ctx, 5*time.Millisecond); err != nil {
 			t.Fatalf("%s stays as it is: %v", ref, last.VM)
 		}
 	}

@@ -40,7 +40,7 @@ func cloudInitEnded(ctx context.Context, c *pve.Client, vm *vmlinev1.VM) error {
 		if result.Exited {
 			return ended(result)
 		}
-		if err := pause(ctx, programPause); err != nil {
+		if err := bus.Pause(ctx, programPause); err != nil {
 			return err
 		}
 	}
@@ -72,16 +72,4 @@ func field(text, name string) string {
 		}
 	}
 	return ""
-}
-
-// pause waits, or returns the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
