@@ -2,8 +2,10 @@ package pvesim
 
 import (
 	"crypto/subtle"
+	"encoding/base64"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -97,14 +99,18 @@ func (q *call) login(r *http.Request, rt *route) error {
 	if rt != nil && rt.perm == "world" {
 		return nil
 	}
-	if h := r.Header.Get("Authorization"); strings.HasPrefix(h, "PVEAPIToken=") {
-		return q.loginToken(strings.TrimPrefix(h, "PVEAPIToken="))
+	header := r.Header.Get("Authorization")
+	ticket := authValue(strings.Join(r.Header.Values("Cookie"), "; "), cookieValue)
+	if ticket == "" {
+		ticket = authValue(header, cookieValue)
 	}
-	cookie, err := r.Cookie("PVEAuthCookie")
-	if err != nil {
+	if ticket == "" {
+		if token := authValue(header, tokenValue); token != "" {
+			return q.loginToken(token)
+		}
 		return unauthorized("No ticket")
 	}
-	t, ok := q.c.access.tickets[cookie.Value]
+	t, ok := q.c.access.tickets[ticket]
 	if !ok || q.c.cfg.Now().After(t.until) {
 		return unauthorized("Authentication failed!")
 	}
@@ -113,6 +119,20 @@ func (q *call) login(r *http.Request, rt *route) error {
 	}
 	q.who = identity{user: t.user}
 	return nil
+}
+
+var (
+	cookieValue = regexp.MustCompile(`(?:^|\s)PVEAuthCookie[= ]([^;]*)`)
+	tokenValue  = regexp.MustCompile(`(?:^|\s)PVEAPIToken[= ]([^;]*)`)
+)
+
+// authValue finds a ticket or a token in a header. It may be encoded as in a URL.
+func authValue(header string, pattern *regexp.Regexp) string {
+	m := pattern.FindStringSubmatch(header)
+	if m == nil {
+		return ""
+	}
+	return unescape(m[1])
 }
 
 func (q *call) loginToken(s string) error {
@@ -132,21 +152,43 @@ func (q *call) loginToken(s string) error {
 // ticketLife is how long a ticket is good for.
 const ticketLife = 2 * time.Hour
 
+// ticket logs in with a password, or with a ticket that is to be renewed.
 func (q *call) ticket() (any, error) {
 	name := q.p["username"]
 	if realm := q.p["realm"]; realm != "" && !strings.Contains(name, "@") {
 		name += "@" + realm
 	}
-	u := q.c.access.users[name]
-	if u == nil || u.password == "" || !u.enabled(q.c.cfg.Now().Unix()) || subtle.ConstantTimeCompare([]byte(u.password), []byte(q.p["password"])) != 1 {
+	now := q.c.cfg.Now()
+	if u := q.c.access.users[name]; u == nil || !u.enabled(now.Unix()) || !q.c.access.proves(name, q.p["password"], now) {
 		q.pause(q.c.cfg.AuthDelay, nil)
 		return nil, &apiError{code: 401, reason: "authentication failure"}
 	}
-	now := q.c.cfg.Now()
-	value := fmt.Sprintf("PVE:%s:%08X::%s", name, now.Unix(), q.c.uuid())
-	csrf := fmt.Sprintf("%08X:%s", now.Unix(), q.c.uuid())
+	value := fmt.Sprintf("PVE:%s:%08X::%s", name, now.Unix(), q.c.signature(256))
+	csrf := fmt.Sprintf("%08X:%s", now.Unix(), strings.TrimRight(q.c.signature(32), "="))
 	q.c.access.tickets[value] = ticketInfo{name, csrf, now.Add(ticketLife)}
-	return object{"ticket": value, "CSRFPreventionToken": csrf, "username": name, "cap": object{}}, nil
+	o := object{"ticket": value, "CSRFPreventionToken": csrf, "username": name, "cap": object{}}
+	if len(q.c.nodes) > 1 {
+		o["clustername"] = clusterName
+	}
+	return o, nil
+}
+
+// proves reports whether a secret is a user's password, or a ticket of the user's that is still good.
+func (a *access) proves(name, secret string, now time.Time) bool {
+	if t, ok := a.tickets[secret]; ok {
+		return t.user == name && now.Before(t.until)
+	}
+	password := a.users[name].password
+	return password != "" && subtle.ConstantTimeCompare([]byte(password), []byte(secret)) == 1
+}
+
+// signature is n random bytes in Base64: a client must encode what they contain.
+func (c *Cluster) signature(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(c.rnd.Uint32())
+	}
+	return base64.StdEncoding.EncodeToString(b)
 }
 
 // permit checks the permission of a route.

@@ -1,6 +1,9 @@
 package pvesim
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // agentExec starts a program in the guest and does not wait for it.
 func (q *call) agentExec() (any, error) {
@@ -8,7 +11,7 @@ func (q *call) agentExec() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := listOf(q.p["command"])
+	command := strings.FieldsFunc(q.p["command"], func(r rune) bool { return string(r) == listSeparator })
 	if len(command) == 0 && !q.p.has("input-data") {
 		return nil, fail("command or input-data (or both) required")
 	}

@@ -101,32 +101,42 @@ func (c *Cluster) answer(r *http.Request) answer {
 	body, bodyErr := readBody(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	parts, isAPI := splitPath(r.URL)
+	format, parts, pathErr := splitPath(r.URL)
 	path := "/" + strings.Join(parts, "/")
 	if c.down || c.closed() {
 		return answer{drop: true}
 	}
-	if !isAPI {
-		return c.release.errorAnswer(&apiError{code: 404, reason: "no such file '" + r.URL.Path + "'", exact: true})
+	if pathErr != nil {
+		return c.release.encode(formatJSON, nil, pathErr)
 	}
 	q := &call{c: c, p: params{}, gone: r.Context().Done()}
 	result, err := q.serve(r, parts, body, bodyErr)
 	a := answer{drop: true}
 	if !errors.Is(err, errDropped) && !c.closed() {
-		a = c.release.encode(result, err)
+		a = c.release.encode(format, result, err)
 	}
 	c.record(r, path, q, a)
 	return a
 }
 
+// refuse finds what Proxmox VE does not take, whatever the path.
+func refuse(r *http.Request, body []byte) error {
+	switch {
+	case !contains(knownMethods, r.Method):
+		return &apiError{code: 501, reason: "method '" + r.Method + "' not available", empty: true}
+	case r.ContentLength < 0:
+		return &apiError{code: 501, reason: "chunked transfer encoding not supported", empty: true}
+	case len(body) > 0 && r.Method != http.MethodPost && r.Method != http.MethodPut:
+		return &apiError{code: 501, reason: "Unexpected content for method '" + r.Method + "'", empty: true}
+	}
+	return nil
+}
+
 // serve finds the handler of a request and does all that comes before it.
 func (q *call) serve(r *http.Request, parts []string, body []byte, bodyErr error) (any, error) {
 	c := q.c
-	if !contains(knownMethods, r.Method) {
-		return nil, &apiError{code: 501, reason: "method '" + r.Method + "' not available", exact: true}
-	}
-	if r.Method == http.MethodDelete && len(body) > 0 {
-		return nil, &apiError{code: 501, reason: "Unexpected content for method 'DELETE'", exact: true}
+	if err := refuse(r, body); err != nil {
+		return nil, err
 	}
 	rt, vars := findRoute(r.Method, parts)
 	if err := q.login(r, rt); err != nil {
@@ -196,14 +206,20 @@ func (q *call) reachNode(rt *route) error {
 	return nil
 }
 
+// The formats of answers. The one for browsers has every answer that is not empty in a 200.
+const (
+	formatJSON  = "json"
+	formatExtJS = "extjs"
+)
+
 // encode turns a handler's result into an answer.
-func (r release) encode(result any, err error) answer {
+func (r release) encode(format string, result any, err error) answer {
 	if err != nil {
 		e, ok := errors.AsType[*apiError](err)
 		if !ok {
 			e = &apiError{code: 500, reason: err.Error()}
 		}
-		return r.errorAnswer(e)
+		return r.errorAnswer(format, e)
 	}
 	if text, ok := result.(rawText); ok {
 		return answer{code: 200, reason: "OK", header: headers("text/plain"), body: []byte(text)}
@@ -215,10 +231,13 @@ func (r release) encode(result any, err error) answer {
 			o["total"] = n.total
 		}
 	}
+	if format == formatExtJS {
+		o["success"] = 1
+	}
 	return jsonAnswer(200, "OK", o)
 }
 
-func (r release) errorAnswer(e *apiError) answer {
+func (r release) errorAnswer(format string, e *apiError) answer {
 	if e.empty {
 		return answer{code: e.code, reason: e.reason, header: headers("")}
 	}
@@ -232,6 +251,10 @@ func (r release) errorAnswer(e *apiError) answer {
 	}
 	if e.errors != nil {
 		o["errors"] = e.errors
+	}
+	if format == formatExtJS {
+		o["success"], o["status"], o["message"] = 0, e.code, message
+		return jsonAnswer(200, "OK", o)
 	}
 	return jsonAnswer(e.code, oneLine(e.reason), o)
 }

@@ -214,7 +214,7 @@ func (cl *cloning) describe() error {
 			conf[k] = value
 		}
 	}
-	conf["smbios1"], conf["vmgenid"] = "uuid="+c.uuid(), c.uuid()
+	conf["smbios1"], conf["vmgenid"] = withUUID(cl.conf["smbios1"], c.uuid()), c.uuid()
 	conf["name"] = p.str("name", "Copy-of-VM-"+cl.src.name())
 	if d := p.str("description", cl.conf["description"]); d != "" {
 		conf["description"] = d
@@ -224,6 +224,17 @@ func (cl *cloning) describe() error {
 		c.firewalls[cl.newid] = f.copy()
 	}
 	return cl.copyDisks()
+}
+
+// withUUID is a VM's SMBIOS with another UUID.
+func withUUID(smbios, uuid string) string {
+	parts := []string{"uuid=" + uuid}
+	for _, part := range strings.Split(smbios, ",") {
+		if part != "" && !strings.HasPrefix(part, "uuid=") {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 func (cl *cloning) finish() error {

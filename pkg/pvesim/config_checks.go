@@ -58,6 +58,16 @@ func (u *update) checkNames() error {
 
 // normalise brings values into the form in which they are stored.
 func (u *update) normalise() error {
+	if cd, ok := u.set["cdrom"]; ok { // another name of ide2
+		if _, both := u.set["ide2"]; both {
+			return badParam("cdrom", "conflicts with option 'ide2'")
+		}
+		if !strings.Contains(cd, "media=cdrom") {
+			cd += ",media=cdrom"
+		}
+		u.set["ide2"] = cd
+		delete(u.set, "cdrom")
+	}
 	for _, k := range sortedKeys(u.set) {
 		value := u.set[k]
 		switch {

@@ -45,6 +45,20 @@ func (d drive) wanted() (storage string, size int64, ok bool) {
 	return m[1], int64(gb * (1 << 30)), true
 }
 
+// firmwareSize is the size of a disk that keeps the state of UEFI or of a TPM, whatever size was asked
+// for. ok is false for other disks.
+func firmwareSize(key string, d drive, s *storage) (size int64, ok bool) {
+	switch {
+	case key == "tpmstate0" || key == "efidisk0" && !s.files():
+		return 4 << 20, true // the smallest that LVM makes
+	case key == "efidisk0" && d.opts["efitype"] == "4m":
+		return 528 << 10, true
+	case key == "efidisk0":
+		return 128 << 10, true
+	}
+	return 0, false
+}
+
 // storage is the storage part of the volume ID; "" for none.
 func (d drive) storage() string {
 	name, _, ok := strings.Cut(d.volid, ":")

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -35,10 +33,16 @@ func (p params) int(name string, otherwise int) int {
 }
 
 // sentParams are parameters as sent. kinds names the Perl type of those that JSON sent as something
-// other than a string or number.
+// other than a string or number, and is "undef" for what a form sent without a value.
 type sentParams struct {
 	values params
 	kinds  map[string]string
+}
+
+// has reports whether a parameter was sent, with a value.
+func (s sentParams) has(name string) bool {
+	_, ok := s.values[name]
+	return ok && s.kinds[name] != undefined
 }
 
 // maxBody is the largest body that pveproxy accepts.
@@ -62,31 +66,28 @@ func parseParams(r *http.Request, body []byte, bodyErr error) (sentParams, error
 		return sentParams{}, bodyErr
 	}
 	sent := sentParams{params{}, map[string]string{}}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return sent, &apiError{code: 400, reason: "bad query"}
-	}
-	addForm(sent, query)
+	addForm(sent, r.URL.RawQuery)
 	if len(bytes.TrimSpace(body)) == 0 {
 		return sent, nil
 	}
 	inBody := sentParams{params{}, map[string]string{}}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch kind {
+	switch contentType(r) {
 	case "application/json":
-		err = addJSON(inBody, body)
-	case "application/x-www-form-urlencoded", "":
-		var form url.Values
-		if form, err = url.ParseQuery(string(body)); err == nil {
-			addForm(inBody, form)
+		if err := addJSON(inBody, body); err != nil {
+			return sent, err
 		}
+	case "application/x-www-form-urlencoded", "":
+		addForm(inBody, string(body))
 	default:
-		err = &apiError{code: 501, reason: "upload not allowed", exact: true}
-	}
-	if err != nil {
-		return sent, err
+		return sent, &apiError{code: 506, reason: "upload 'Content-Type '" + r.Header.Get("Content-Type") + "' not implemented", empty: true}
 	}
 	return sent, merge(sent, inBody)
+}
+
+// contentType is the type of a request's body, without its parameters.
+func contentType(r *http.Request) string {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	return strings.TrimSpace(kind)
 }
 
 func merge(sent, inBody sentParams) error {
@@ -101,13 +102,6 @@ func merge(sent, inBody sentParams) error {
 		}
 	}
 	return nil
-}
-
-func addForm(sent sentParams, form url.Values) {
-	for k, v := range form {
-		// Proxmox VE joins repeated form fields with a NUL; only lists use them.
-		sent.values[k] = strings.Join(v, ",")
-	}
 }
 
 func addJSON(sent sentParams, body []byte) error {
@@ -133,7 +127,7 @@ func addJSON(sent sentParams, body []byte) error {
 			for i, x := range v {
 				parts[i] = fmt.Sprint(x)
 			}
-			sent.values[k], sent.kinds[k] = strings.Join(parts, ","), "ARRAY"
+			sent.values[k], sent.kinds[k] = strings.Join(parts, listSeparator), "ARRAY"
 		case map[string]any:
 			sent.values[k], sent.kinds[k] = "", "HASH"
 		}

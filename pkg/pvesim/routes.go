@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -70,19 +71,26 @@ func buildRoutes() []*route {
 	return table
 }
 
-// splitPath splits a URL's path into its decoded parts, without the base of the API. A part may have a
-// slash in it that was sent as %2F; empty parts do not count.
-func splitPath(u *url.URL) (parts []string, isAPI bool) {
+// splitPath splits a URL's path into its decoded parts, without the base of the API and the format of its
+// answers. A part may have a slash in it that was sent as %2F; empty parts do not count.
+func splitPath(u *url.URL) (format string, parts []string, err error) {
 	for _, part := range strings.Split(u.EscapedPath(), "/") {
 		if decoded, err := url.PathUnescape(part); err == nil && decoded != "" {
 			parts = append(parts, decoded)
 		}
 	}
-	if len(parts) < 2 || parts[0] != "api2" || parts[1] != "json" {
-		return nil, false
+	switch {
+	case len(parts) == 0 || parts[0] != "api2":
+		return "", nil, &apiError{code: 501, reason: "no such file '" + u.Path + "'", empty: true}
+	case len(parts) < 2 || !formatName.MatchString(parts[1]):
+		return "", nil, &apiError{code: 501, reason: "no such uri", empty: true}
+	case parts[1] != formatJSON && parts[1] != formatExtJS:
+		return "", nil, &apiError{code: 501, reason: "no formatter for uri /" + strings.Join(parts[2:], "/") + ", " + parts[1], empty: true}
 	}
-	return parts[2:], true
+	return parts[1], parts[2:], nil
 }
+
+var formatName = regexp.MustCompile(`^[a-z][a-z0-9]+$`)
 
 // findRoute finds the route for a path, and the variables in it. A variable at the end called
 // {volume} takes the rest of the path.

@@ -104,6 +104,11 @@ func parseField(typ string) field {
 	return f
 }
 
+// anyText reports whether a parameter may be any text, also none.
+func (f field) anyText() bool {
+	return f.kind == "string" && f.format == "" && f.pattern == nil && f.enum == nil && !f.required && f.minLen == 0
+}
+
 // undefinedProperty is the text for a parameter that a method does not have.
 const undefinedProperty = "property is not defined in schema and the schema does not allow additional properties"
 
@@ -113,6 +118,9 @@ func (s schema) check(sent sentParams, vars map[string]string) (params, error) {
 	errs, p := map[string]string{}, params{}
 	for k, v := range sent.values {
 		f, ok := s[k]
+		if ok && sent.kinds[k] == undefined && !f.anyText() {
+			continue
+		}
 		if !ok {
 			if _, inPath := vars[k]; !inPath || vars[k] != v {
 				errs[k] = undefinedProperty
@@ -126,10 +134,10 @@ func (s schema) check(sent sentParams, vars map[string]string) (params, error) {
 		p[k] = value
 	}
 	for k, f := range s {
-		if _, ok := sent.values[k]; !ok && f.required {
+		if !sent.has(k) && f.required {
 			errs[k] = "property is missing and it is not optional"
 		}
-		if _, ok := sent.values[k]; ok && f.requires != "" && !p.has(f.requires) {
+		if sent.has(k) && f.requires != "" && !p.has(f.requires) {
 			errs[f.requires] = fmt.Sprintf("missing property - '%s' requires this property", k)
 		}
 	}
@@ -155,8 +163,11 @@ var (
 // check verifies one value. kind is the Perl type of a JSON value that is no scalar. A value that
 // passes is returned in its normal form with an empty text.
 func (f field) check(name, v, kind string) (value, text string) {
-	if f.kind == "array" {
+	if f.kind == "array" || kind == "ARRAY" && strings.HasSuffix(f.format, "-list") {
 		return v, ""
+	}
+	if kind == undefined {
+		kind = ""
 	}
 	if kind == "HASH" || kind == "ARRAY" || kind != "" && f.kind != "boolean" {
 		return v, fmt.Sprintf("type check ('%s') failed - got %s", f.kind, kind)

@@ -94,10 +94,14 @@ func (c *Cluster) addVM(spec VMSpec) error {
 	return nil
 }
 
-// stamp gives a new VM its identities.
+// stamp gives a new VM its identities, but for those that it was given.
 func (c *Cluster) stamp(v *vm) {
-	v.conf["smbios1"] = "uuid=" + c.uuid()
-	v.conf["vmgenid"] = c.uuid()
+	if v.conf["smbios1"] == "" {
+		v.conf["smbios1"] = "uuid=" + c.uuid()
+	}
+	if id := v.conf["vmgenid"]; id == "" || id == "1" { // 1 wants one to be made, 0 wants none
+		v.conf["vmgenid"] = c.uuid()
+	}
 	v.conf["meta"] = "creation-qemu=10.0.13,ctime=" + strconv.FormatInt(c.cfg.Now().Unix(), 10)
 }
 

@@ -81,10 +81,21 @@ func (c *Cluster) figures(v *vm) object {
 
 // bootDisk is the size of the disk that a VM boots from, in bytes.
 func (c *Cluster) bootDisk(v *vm) int64 {
-	for _, k := range drives(v.conf) {
-		if d := mustDrive(k, v.conf[k]); !d.cdrom() {
+	for _, k := range bootDisks(v.conf) {
+		if d := mustDrive(k, v.conf[k]); isDrive(k) && v.conf[k] != "" && !d.cdrom() {
 			return parseSize(d.opts["size"])
 		}
 	}
 	return 0
+}
+
+// bootDisks are the slots that a VM tries to boot from, in order. Without an order it is the first disk.
+func bootDisks(conf map[string]string) []string {
+	if list, ok := strings.CutPrefix(conf["boot"], "order="); ok {
+		return listOf(list)
+	}
+	if conf["bootdisk"] != "" {
+		return []string{conf["bootdisk"]}
+	}
+	return drives(conf)
 }

@@ -110,8 +110,8 @@ func (u *update) value(v *vm, k string) (string, error) {
 		if u.q.c.volume(u.set[k], v.node) == nil {
 			return "", fail("volume '%s' does not exist", u.set[k])
 		}
-	case k == "agent" || k == "memory":
-		return strings.TrimPrefix(strings.TrimPrefix(u.set[k], "enabled="), "current="), nil
+	case k == "memory":
+		return strings.TrimPrefix(u.set[k], "current="), nil
 	}
 	return u.set[k], nil
 }
@@ -126,6 +126,9 @@ func (u *update) driveValue(v *vm, k string, d drive) (string, error) {
 		s, err := c.usable(name, v.node)
 		if err != nil {
 			return "", err // it went away meanwhile
+		}
+		if small, ok := firmwareSize(k, d, s); ok {
+			size = small
 		}
 		vol, err := u.q.allocate(s, v.node, volumeWant{vmid: v.id, prefix: "vm", size: size, format: d.opts["format"]}, u.log)
 		if err != nil {

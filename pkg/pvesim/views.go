@@ -152,10 +152,13 @@ func (q *call) network() (any, error) {
 	return out, nil
 }
 
+// clusterName is the name of every cluster of more than one node.
+const clusterName = "pvesim"
+
 func (q *call) clusterStatus() (any, error) {
 	out := []any{}
 	if n := len(q.c.nodes); n > 1 {
-		out = append(out, object{"type": "cluster", "id": "cluster", "name": "pvesim", "nodes": n, "quorate": flag(q.c.quorate()), "version": n})
+		out = append(out, object{"type": "cluster", "id": "cluster", "name": clusterName, "nodes": n, "quorate": flag(q.c.quorate()), "version": n})
 	}
 	for i, n := range q.c.nodes {
 		out = append(out, object{"type": "node", "id": "node/" + n.Name, "name": n.Name, "ip": n.IP, "nodeid": i + flag(len(q.c.nodes) > 1), "online": flag(n.online), "local": flag(i == 0), "level": ""})

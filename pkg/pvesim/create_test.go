@@ -1,0 +1,52 @@
+package pvesim
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCreateAsProvidersDo makes a VM with every value in the long form in which Terraform's providers write
+// them, and looks at how it is stored.
+func TestCreateAsProvidersDo(t *testing.T) {
+	s := newSim(t)
+	const uuid = "0b4b5f8e-9f7f-4a7c-8e38-50c1e1c9a8d3"
+	s.ends("POST", "/nodes/pve1/qemu", strings.ReplaceAll(`vmid=201&acpi=1&agent=enabled=1,fstrim_cloned_disks=0,type=virtio&bios=ovmf&boot=order=scsi0;ide3&cores=2&cpu=cputype=x86-64-v2-AES,flags=+aes
+&cdrom=none&efidisk0=file=local-lvm:1,format=raw,efitype=4m,pre-enrolled-keys=0&tpmstate0=file=local-lvm:1,version=v2.0&virtio0=file=local:1,format=qcow2,iothread=1
+&ide3=file=shared1:cloudinit,media=cdrom&memory=2048&net0=model=virtio,bridge=vmbr0,firewall=0,macaddr=aa:bb:cc:00:11:22,queues=2,rate=12.500000,tag=5,trunks=1;2
+&scsi0=file=local-lvm:8,aio=io_uring,backup=1,cache=none,discard=on,iothread=1,replicate=1,ssd=1&smbios1=uuid=`+uuid+`,serial=abc&vmgenid=0&startup=order=1,up=3
+&tags=b;a&template=0&vga=type=std`, "\n", ""), "OK")
+	for key, want := range map[string]any{
+		"agent": "enabled=1,fstrim_cloned_disks=0,type=virtio", "cpu": "cputype=x86-64-v2-AES,flags=+aes", "ide2": "none,media=cdrom",
+		"efidisk0":  "local-lvm:vm-201-disk-0,efitype=4m,pre-enrolled-keys=0,size=4M",
+		"ide3":      "shared1:201/vm-201-cloudinit.qcow2,media=cdrom",
+		"memory":    "2048",
+		"net0":      "virtio=AA:BB:CC:00:11:22,bridge=vmbr0,firewall=0,queues=2,rate=12.500000,tag=5,trunks=1;2",
+		"scsi0":     "local-lvm:vm-201-disk-1,aio=io_uring,backup=1,cache=none,discard=on,iothread=1,replicate=1,size=8G,ssd=1",
+		"smbios1":   "uuid=" + uuid + ",serial=abc",
+		"startup":   "order=1,up=3",
+		"tags":      "a;b",
+		"tpmstate0": "local-lvm:vm-201-disk-2,size=4M,version=v2.0",
+		"vga":       "type=std",
+		"virtio0":   "local:201/vm-201-disk-0.qcow2,iothread=1,size=1G",
+		"vmgenid":   "0",
+	} {
+		if got := s.conf(201, key); got != want {
+			t.Errorf("%s: %v, want %v", key, got, want)
+		}
+	}
+	status := s.data("GET", "/nodes/pve1/qemu/201/status/current", "").(map[string]any)
+	if status["maxdisk"] != float64(8<<30) || status["agent"] != 1.0 {
+		t.Errorf("%v", status)
+	}
+	s.data("PUT", "/nodes/pve1/qemu/201/config", "efidisk0=local:1,efitype=4m&delete=virtio0")
+	if got := s.conf(201, "efidisk0"); got != "local:201/vm-201-disk-1.raw,efitype=4m,size=528K" {
+		t.Errorf("efidisk0 %v", got)
+	}
+	s.ends("POST", "/nodes/pve1/qemu/201/clone", "newid=202&full=1", "OK")
+	if got := s.conf(202, "smbios1").(string); got == "uuid="+uuid+",serial=abc" || got[len(got)-len(",serial=abc"):] != ",serial=abc" {
+		t.Errorf("smbios1 of the clone %s", got)
+	}
+	if got := s.do("PUT", "/nodes/pve1/qemu/201/config", "cdrom=none&ide2=none"); got.code != 400 {
+		t.Errorf("%d %s", got.code, got.body)
+	}
+}
