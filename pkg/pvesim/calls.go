@@ -11,13 +11,14 @@ import (
 
 // call is one request being answered. Its methods are the handlers; they run with the mutex held.
 type call struct {
-	c     *Cluster
-	who   identity
-	vars  map[string]string // from the path
-	p     params
-	node  string // the node that does the work
-	fault *Fault
-	gone  <-chan struct{} // closed when nobody waits for the answer any more
+	c      *Cluster
+	who    identity
+	vars   map[string]string // from the path
+	p      params
+	node   string // the node that does the work
+	fault  *Fault
+	upload *upload         // the file that came with it
+	gone   <-chan struct{} // closed when nobody waits for the answer any more
 }
 
 // object is a JSON object.
@@ -98,7 +99,7 @@ func (c *Cluster) record(r *http.Request, path string, q *call, a answer) {
 
 // answer does a request and says what to send back.
 func (c *Cluster) answer(r *http.Request) answer {
-	body, bodyErr := readBody(r)
+	came := readContent(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	format, parts, pathErr := splitPath(r.URL)
@@ -109,8 +110,8 @@ func (c *Cluster) answer(r *http.Request) answer {
 	if pathErr != nil {
 		return c.release.encode(formatJSON, nil, pathErr)
 	}
-	q := &call{c: c, p: params{}, gone: r.Context().Done()}
-	result, err := q.serve(r, parts, body, bodyErr)
+	q := &call{c: c, p: params{}, upload: came.file, gone: r.Context().Done()}
+	result, err := q.serve(r, parts, came)
 	a := answer{drop: true}
 	if !errors.Is(err, errDropped) && !c.closed() {
 		a = c.release.encode(format, result, err)
@@ -133,9 +134,9 @@ func refuse(r *http.Request, body []byte) error {
 }
 
 // serve finds the handler of a request and does all that comes before it.
-func (q *call) serve(r *http.Request, parts []string, body []byte, bodyErr error) (any, error) {
+func (q *call) serve(r *http.Request, parts []string, came content) (any, error) {
 	c := q.c
-	if err := refuse(r, body); err != nil {
+	if err := refuse(r, came.body); err != nil {
 		return nil, err
 	}
 	rt, vars := findRoute(r.Method, parts)
@@ -147,7 +148,7 @@ func (q *call) serve(r *http.Request, parts []string, body []byte, bodyErr error
 		return nil, &apiError{code: 501, reason: "Method '" + r.Method + " /" + strings.Join(parts, "/") + "' not implemented", exact: true}
 	}
 	q.vars = vars
-	sent, err := parseParams(r, body, bodyErr)
+	sent, err := parseParams(r, came)
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,9 @@ func (u *update) checkValues(v *vm) error {
 				return fail("storage '%s' does not support content-type 'images'", name)
 			}
 		}
+		if err := u.checkImport(k, d, v.node); err != nil {
+			return err
+		}
 		if !d.cloudinit() {
 			continue
 		}
@@ -144,4 +147,34 @@ func (u *update) checkValues(v *vm) error {
 		}
 	}
 	return nil
+}
+
+// checkImport checks the volume that a new disk is to be made from.
+func (u *update) checkImport(k string, d drive, node string) error {
+	from := d.opts["import-from"]
+	if from == "" {
+		return nil
+	}
+	if _, size, ok := d.wanted(); !ok || size != 0 {
+		return badParam(k, "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
+	}
+	if strings.HasPrefix(from, "/") {
+		if !u.q.who.isRoot() {
+			return fail("Only root can pass arbitrary filesystem paths.")
+		}
+		return fail("cannot import from '%s': the simulated nodes have no files outside of their storages", from)
+	}
+	if _, err := u.q.c.usable(strings.Split(from, ":")[0], node); err != nil {
+		return err
+	}
+	src := u.q.c.volume(from, node)
+	switch {
+	case src == nil:
+		return nil // the task says so
+	case src.content != "images" && src.content != "import":
+		return badParam(k, "%s has wrong type '%s' - needs to be 'images' or 'import'", from, src.content)
+	case src.content == "images":
+		return u.q.need("/vms/"+itoa(src.vmid), "VM.Clone")
+	}
+	return u.q.mayVolume(src)
 }

@@ -86,7 +86,11 @@ func (q *call) contentList() (any, error) {
 }
 
 func (v *volume) show() object {
-	o := object{"volid": v.volid(), "content": v.content, "format": v.format, "size": v.size, "vmid": v.vmid, "ctime": v.made.Unix()}
+	o := object{"volid": v.volid(), "content": v.content, "format": v.format, "size": v.size, "ctime": v.made.Unix()}
+	if _, isFile := fileKinds[v.content]; isFile {
+		return o
+	}
+	o["vmid"] = v.vmid
 	if v.content == "backup" {
 		o["subtype"] = "qemu"
 		if v.notes != "" {
@@ -108,6 +112,9 @@ func (v *volume) show() object {
 func (q *call) mayVolume(v *volume) error {
 	if q.may("/storage/"+v.storage.Name, "Datastore.Allocate") {
 		return nil
+	}
+	if _, isFile := fileKinds[v.content]; isFile {
+		return q.need("/storage/"+v.storage.Name, "Datastore.AllocateSpace|Datastore.Audit")
 	}
 	if v.content == "backup" {
 		if err := q.need("/storage/"+v.storage.Name, "Datastore.AllocateSpace"); err != nil {
@@ -142,7 +149,10 @@ func (q *call) volumeOf() (s *storage, volid string, v *volume, err error) {
 // Where its name tells no VM, it belongs to VM 0.
 func ghost(s *storage, node, volid string) *volume {
 	v := &volume{storage: s, node: node, name: strings.TrimPrefix(volid, s.Name+":"), content: "images"}
-	if strings.HasPrefix(v.name, "backup/") {
+	kind, _, _ := strings.Cut(v.name, "/")
+	if _, isFile := fileKinds[kind]; isFile {
+		v.content = kind
+	} else if strings.HasPrefix(v.name, "backup/") {
 		v.content = "backup"
 		_, _ = fmt.Sscanf(v.name, "backup/vzdump-qemu-%d-", &v.vmid)
 	} else {
@@ -211,6 +221,12 @@ func (q *call) contentDelete() (any, error) {
 		return nil, fail("cannot remove protected volume '%s' on '%s'", v.name, s.Name)
 	}
 	id := fmt.Sprintf("%d@%s", v.vmid, s.Name)
+	if _, isFile := fileKinds[v.content]; isFile {
+		id = s.Name
+		if err := q.need("/storage/"+s.Name, "Datastore.Allocate"); err != nil {
+			return nil, err
+		}
+	}
 	return q.fork("imgdel", id, func(t *task) *job {
 		return &job{steps: once(q.c.cfg.Durations.DeleteVolume, func() error {
 			switch {

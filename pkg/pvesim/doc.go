@@ -23,6 +23,8 @@
 // and a reboot are what they are on a node: the first leaves its reason to its log, the second ends when the
 // guest is down and the node starts it in a task of its own.
 //
-// Not simulated: containers, the web interface and consoles, uploads and restores, HA groups and rules,
+// Nothing is fetched from a network: behind every URL that a node is to download there is a file of one size.
+//
+// Not simulated: containers, the web interface and consoles, restores, HA groups and rules,
 // replication, Ceph, SDN beyond the nodes' bridges. Such calls get the 501 of an unknown path.
 package pvesim

@@ -105,6 +105,8 @@ var patterns = map[string]pattern{
 	"parallel":    {re: regexp.MustCompile(`^(/dev/parport\d+|/dev/usb/lp\d+)$`)},
 	"uuid":        {re: regexp.MustCompile(`^([a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01])$`)},
 	"bootdisk":    {re: regexp.MustCompile(`^(ide|sata|scsi|virtio)\d+$`)},
+	"url":         {re: regexp.MustCompile(`^https?://.*`), shown: `https?://.*`},
+	"upload-file": {re: regexp.MustCompile(`^/var/tmp/pveupload-[0-9a-f]+$`), shown: `/var/tmp/pveupload-[0-9a-f]+`},
 	"startdate":   {re: regexp.MustCompile(`^(now|\d{4}-\d{1,2}-\d{1,2}(T\d{1,2}:\d{1,2}:\d{1,2})?)$`)},
 }
 

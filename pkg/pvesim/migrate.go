@@ -15,7 +15,7 @@ func (q *call) migrateCheck() (any, error) {
 	allowed, disks := []string{}, []any{}
 	for _, id := range v.volids() {
 		if vol := q.c.volume(id, v.node); vol != nil && !vol.storage.Shared {
-			disks = append(disks, object{"volid": id, "size": vol.size, "cdrom": flag(strings.Contains(vol.name, "cloudinit")), "is_unused": 0})
+			disks = append(disks, object{"volid": id, "size": vol.size, "cdrom": flag(vol.content == "iso" || strings.Contains(vol.name, "cloudinit")), "is_unused": 0})
 		}
 	}
 	for _, n := range q.c.nodes {
@@ -156,6 +156,9 @@ func (m *migration) stays(v *vm, vol *volume) string {
 	if strings.Contains(vol.name, "cloudinit") {
 		return ""
 	}
+	if vol.content == "iso" {
+		return "local cdrom image"
+	}
 	if _, err := m.q.c.usable(mapped(m.storages, vol.storage.Name), m.target.Name); err != nil {
 		return err.Error()
 	}
@@ -268,7 +271,7 @@ func (c *Cluster) relocate(v *vm, target string, storages map[string]string) {
 	moved := map[string]string{}
 	for _, id := range v.volids() {
 		vol := c.volume(id, v.node)
-		if vol == nil || vol.storage.Shared {
+		if vol == nil || vol.storage.Shared || vol.content != "images" {
 			continue
 		}
 		c.free(vol)

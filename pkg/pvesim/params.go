@@ -61,12 +61,16 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 // parseParams reads the query and the body of a request.
-func parseParams(r *http.Request, body []byte, bodyErr error) (sentParams, error) {
-	if bodyErr != nil {
-		return sentParams{}, bodyErr
+func parseParams(r *http.Request, came content) (sentParams, error) {
+	if came.err != nil {
+		return sentParams{}, came.err
 	}
 	sent := sentParams{params{}, map[string]string{}}
 	addForm(sent, r.URL.RawQuery)
+	if came.file != nil {
+		return sent, merge(sent, sentParams{came.file.fields, map[string]string{}})
+	}
+	body := came.body
 	if len(bytes.TrimSpace(body)) == 0 {
 		return sent, nil
 	}

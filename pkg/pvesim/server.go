@@ -125,6 +125,9 @@ func (s *Server) serve(conn net.Conn) {
 		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 			fmt.Fprint(conn, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
+		if isUpload(r) {
+			limit.N = max(limit.N, r.ContentLength)
+		}
 		a := s.cluster.answer(r.WithContext(s.ctx))
 		if a.drop || s.ctx.Err() != nil {
 			return // closed while the call waited: a real server would be gone too

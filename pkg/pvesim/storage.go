@@ -58,6 +58,7 @@ type volume struct {
 	content   string
 	format    string
 	size      int64 // bytes
+	holds     int64 // size of the disk in a file that can be imported
 	made      time.Time
 	protected bool
 	notes     string
@@ -72,6 +73,9 @@ func (v *volume) volid() string {
 
 // file is the path of an image or backup on a file storage.
 func (v *volume) file() string {
+	if kind, ok := fileKinds[v.content]; ok {
+		return v.storage.path + "/" + kind.dir + "/" + strings.TrimPrefix(v.name, v.content+"/")
+	}
 	if v.content == "backup" {
 		return v.storage.path + "/dump/" + strings.TrimPrefix(v.name, "backup/")
 	}
@@ -248,6 +252,14 @@ func (v *volume) formatting() string {
 		}
 		return fmt.Sprintf("Formatting '%s', fmt=%s size=%d preallocation=%s", v.file(), v.format, v.size, pre)
 	}
+}
+
+// disk is the size of the disk that a volume is, or holds.
+func (v *volume) disk() int64 {
+	if v.content == "import" {
+		return v.holds
+	}
+	return v.size
 }
 
 // free removes a volume.

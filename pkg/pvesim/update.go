@@ -130,6 +130,14 @@ func (u *update) driveValue(v *vm, k string, d drive) (string, error) {
 		if small, ok := firmwareSize(k, d, s); ok {
 			size = small
 		}
+		if from := d.opts["import-from"]; from != "" {
+			src := c.volume(from, v.node)
+			if src == nil {
+				return "", fail("volume '%s' does not exist", from)
+			}
+			size = src.disk()
+			delete(d.opts, "import-from")
+		}
 		vol, err := u.q.allocate(s, v.node, volumeWant{vmid: v.id, prefix: "vm", size: size, format: d.opts["format"]}, u.log)
 		if err != nil {
 			return "", err
@@ -157,7 +165,7 @@ func (u *update) driveValue(v *vm, k string, d drive) (string, error) {
 	if vol == nil {
 		return "", fail("volume '%s' does not exist", d.volid)
 	}
-	if !d.cdrom() {
+	if !d.cdrom() || vol.content == "iso" {
 		d.opts = withOption(d.opts, "size", showSize(vol.size))
 	}
 	return d.String(), nil
