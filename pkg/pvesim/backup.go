@@ -51,7 +51,13 @@ func (q *call) backupSteps(t *task, s *storage, id string) []step {
 			return err
 		}
 		delete(v.conf, "lock")
-		q.c.addBackup(s, BackupSpec{VMID: v.id, Node: v.node, Time: q.c.cfg.Now(), SizeBytes: 1 << 20, Protected: q.p.bool("protected"), Notes: q.p["notes-template"]})
+		for _, k := range drives(v.conf) {
+			if d := mustDrive(k, v.conf[k]); d.opts["backup"] == "0" {
+				t.log("INFO: exclude disk '%s' '%s' (backup=no)", k, d.volid)
+			}
+		}
+		made := q.c.addBackup(s, BackupSpec{VMID: v.id, Node: v.node, Time: q.c.cfg.Now(), SizeBytes: 1 << 20, Protected: q.p.bool("protected"), Notes: q.p["notes-template"]})
+		made.saved = q.c.save(v)
 		t.log("INFO: Finished Backup of VM %d (00:00:00)", v.id)
 		return nil
 	}}}

@@ -7,6 +7,9 @@ import (
 
 // vmCreate makes a new VM.
 func (q *call) vmCreate() (any, error) {
+	if q.p.has("archive") {
+		return q.restore()
+	}
 	id := q.p.int("vmid", 0)
 	if err := q.needCreate(id); err != nil {
 		return nil, err
@@ -58,6 +61,9 @@ func (q *call) needCreate(id int) error {
 	if p := q.p["pool"]; p != "" && q.may("/pool/"+p, "VM.Allocate") {
 		return nil
 	}
+	if v := q.c.vms[id]; v != nil && v.node == q.node && q.p.bool("force") && q.may(fmt.Sprintf("/vms/%d", id), "VM.Backup") {
+		return nil // to restore it
+	}
 	return denied("")
 }
 
@@ -98,12 +104,21 @@ func (q *call) fillIn(u *update, v *vm) error {
 	return nil
 }
 
-// bootOrder is what Proxmox VE sets when the caller does not.
+// bootOrder is what Proxmox VE sets when the caller does not: the first disk, CD drive and network card.
 func bootOrder(conf map[string]string) string {
 	var order []string
-	for _, k := range drives(conf) {
-		if d := mustDrive(k, conf[k]); !d.cloudinit() && strings.Contains(d.volid, ":") {
+	for _, wantCD := range []bool{false, true} {
+		for _, k := range diskSlots {
+			if conf[k] != "" && isBootable(k) && mustDrive(k, conf[k]).cdrom() == wantCD {
+				order = append(order, k)
+				break
+			}
+		}
+	}
+	for _, k := range sortedKeys(conf) {
+		if isNIC(k) {
 			order = append(order, k)
+			break
 		}
 	}
 	if len(order) == 0 {
@@ -111,3 +126,5 @@ func bootOrder(conf map[string]string) string {
 	}
 	return "order=" + strings.Join(order, ";")
 }
+
+func isBootable(slot string) bool { return slot != "efidisk0" && slot != "tpmstate0" }

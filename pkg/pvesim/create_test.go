@@ -50,3 +50,18 @@ func TestCreateAsProvidersDo(t *testing.T) {
 		t.Errorf("%d %s", got.code, got.body)
 	}
 }
+
+func TestBootOrderThatNobodyGave(t *testing.T) {
+	s := newSim(t)
+	for vm, want := range map[string]string{
+		"vmid=201&virtio0=local:1&scsi2=local:1&scsi1=local:1&efidisk0=local:1&net1=virtio,bridge=vmbr0": "order=scsi1;net1",
+		"vmid=202&ide2=shared1:cloudinit&sata0=local:1&ide0=none,media=cdrom&net0=virtio,bridge=vmbr0":   "order=sata0;ide0;net0",
+		"vmid=203": " ",
+	} {
+		s.ends("POST", "/nodes/pve1/qemu", vm, "OK")
+		v, _ := s.VM(int(vm[7]-'0') + 200)
+		if v.Config["boot"] != want {
+			t.Errorf("%s: %s, want %s", vm, v.Config["boot"], want)
+		}
+	}
+}

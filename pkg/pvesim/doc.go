@@ -25,6 +25,6 @@
 //
 // Nothing is fetched from a network: behind every URL that a node is to download there is a file of one size.
 //
-// Not simulated: containers, the web interface and consoles, restores, HA groups and rules,
+// Not simulated: containers, the web interface and consoles, HA groups and rules,
 // replication, Ceph, SDN beyond the nodes' bridges. Such calls get the 501 of an unknown path.
 package pvesim

@@ -41,4 +41,5 @@ var nodeRoutes = []routeRow{
 	{"PUT", stPath + "/content/{volume}", "", "notes:string protected:bool", (*call).contentUpdate},
 	{"DELETE", stPath + "/content/{volume}", "", "delay:int(1..30)", (*call).contentDelete},
 	{"POST", "/nodes/{node}/vzdump", "", "+vzdump", (*call).vzdump},
+	{"GET", "/nodes/{node}/vzdump/extractconfig", "", "volume!:string", (*call).backupConfig},
 }

@@ -150,7 +150,7 @@ type BackupSpec struct {
 	Notes     string
 }
 
-// AddBackup adds a backup file and returns its volume ID.
+// AddBackup adds a backup file and returns its volume ID. It can be restored if the VM exists now.
 func (c *Cluster) AddBackup(b BackupSpec) (volid string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +161,11 @@ func (c *Cluster) AddBackup(b BackupSpec) (volid string, err error) {
 	if b.Time.IsZero() {
 		b.Time = c.cfg.Now()
 	}
-	return c.addBackup(s, b).volid(), nil
+	x := c.addBackup(s, b)
+	if v := c.vms[b.VMID]; v != nil {
+		x.saved = c.save(v)
+	}
+	return x.volid(), nil
 }
 
 func (c *Cluster) addBackup(s *storage, b BackupSpec) *volume {

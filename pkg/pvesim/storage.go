@@ -62,6 +62,7 @@ type volume struct {
 	made      time.Time
 	protected bool
 	notes     string
+	saved     *savedVM // what a backup holds; nil when nobody knows
 }
 
 func (v *volume) volid() string {
