@@ -27,6 +27,9 @@ type Zone = zone.Zone
 // TSIG is the key that signs a zone's updates (RFC 8945).
 type TSIG = zone.TSIG
 
+// Dial connects to a DNS server.
+type Dial = update.Dial
+
 // consumer is the durable consumer that follows the VM stream.
 const consumer = "dns-follow"
 
@@ -43,6 +46,8 @@ type Config struct {
 	// Compare is how often the zones are read for what others have changed there; 0 means 5 minutes. A VM
 	// whose own records are due does not wait for it.
 	Compare time.Duration
+	// Dial connects to the DNS servers; nil means a net.Dialer.
+	Dial Dial
 	// Logger may be nil: slog.Default.
 	Logger *slog.Logger
 }
@@ -93,7 +98,7 @@ func newService(cfg Config) (*service, error) {
 	s := &service{
 		bus: cfg.Bus, zones: zones, log: cfg.Logger, compare: cfg.Compare,
 		known: map[string]known{}, hints: map[record.Mark][]string{},
-		client: update.New(zones, update.Options{Timeout: cfg.Timeout, Now: cfg.Bus.Now}),
+		client: update.New(zones, update.Options{Timeout: cfg.Timeout, Now: cfg.Bus.Now, Dial: cfg.Dial}),
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
@@ -26,10 +27,15 @@ type act struct {
 	// pkg is another package, params the command's parameters.
 	pkg    func() *vmlinev1.Package
 	params func(s *stage, vm *vmlinev1.VM) *vmlinev1.Params
+	// meanwhile is what happens once the command is sent.
+	meanwhile func(s *stage, ref string)
 	// ends is the status that the VM has then; unspecified means ready.
 	ends vmlinev1.Status
 	// known has only the first call of each name struck, because every step of it is struck elsewhere.
 	known bool
+	// follows says that DNS follows the command: only the dns service is struck, and the act ends when that
+	// is at rest.
+	follows bool
 }
 
 func (a act) String() string {
@@ -44,6 +50,8 @@ type play struct {
 	name string
 	// order is the package of the VM that the life begins with; nil for none.
 	order *vmlinev1.Package
+	// named has a dns service play along.
+	named bool
 	acts  []act
 }
 
@@ -56,9 +64,10 @@ const (
 	terminated    = vmlinev1.Status_STATUS_TERMINATED
 	opReinstall   = vmlinev1.Operation_KIND_REINSTALL
 	changePackage = vmlinev1.Operation_KIND_CHANGE_PACKAGE
+	setDNS        = vmlinev1.Operation_KIND_SET_DNS_RECORDS
 )
 
-// plays have every command but those of the first table, and set_dns_records, which is the dns service's.
+// plays have every command.
 func plays() []play {
 	enlarge := func(p *vmlinev1.Package) {
 		p.Cores, p.SystemDisk.SizeGb, p.AdditionalDisk.SizeGb, p.Network.RateMbps, p.Network.Ipv4Count = 6, 50, 120, 0, 3
@@ -128,6 +137,13 @@ func plays() []play {
 			{kind: terminate, ends: terminated, known: true},
 			{kind: vmlinev1.Operation_KIND_CANCEL, stage: broken, ends: terminated},
 			{kind: vmlinev1.Operation_KIND_ADOPT, stage: stranger, pkg: unknown, params: strangersVMID},
+		}},
+		{name: "names", named: true, acts: []act{
+			{kind: opCreate, pkg: called("web"), follows: true},
+			{kind: changePackage, name: "rename", pkg: called("shop"), follows: true},
+			{kind: setDNS, stage: tamper},
+			{kind: setDNS, name: "set_dns_records of a suspended machine", stage: suspendAndTamper, ends: suspended},
+			{kind: terminate, ends: terminated, follows: true},
 		}},
 	}
 }
@@ -236,6 +252,9 @@ func (a act) perform(s *stage, ref string) {
 		params = a.params(s, s.now(ref))
 	}
 	id := s.SendWith(ref, a.kind, pkg, params)
+	if a.meanwhile != nil {
+		a.meanwhile(s, ref)
+	}
 	vm := s.Await(ref, func(vm *vmlinev1.VM) bool {
 		op := vm.GetOperation()
 		return op.GetId() == id && op.GetState() != vmlinev1.Operation_STATE_RUNNING
@@ -244,6 +263,10 @@ func (a act) perform(s *stage, ref string) {
 	if ends == vmlinev1.Status_STATUS_UNSPECIFIED {
 		ends = ready
 	}
+	if a.follows {
+		s.AwaitRest(bus.StreamVM, "dns-follow")
+	}
+	s.names.check(s.t, vm)
 	op := vm.GetOperation()
 	if op.GetState() != vmlinev1.Operation_STATE_SUCCEEDED || vm.GetStatus() != ends {
 		s.t.Fatalf("%s ended %s in %s: %v", a, chain.StateName(op.GetState()), chain.Name(vm.GetStatus()), vm.GetProblem())

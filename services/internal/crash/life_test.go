@@ -196,6 +196,7 @@ func (l *life) edge() rig.Edge {
 		},
 		Proxmox: func(next http.RoundTripper) http.RoundTripper { return &proxmoxEdge{l, next} },
 		Redis:   redisEdge{l},
+		DNS:     l.dial,
 	}
 }
 

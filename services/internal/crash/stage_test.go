@@ -28,6 +28,8 @@ type stage struct {
 	fates []*fate
 	// strangers are the machines that are not ours, as they were at first.
 	strangers []pvesim.VMState
+	// names are what stands in DNS; nil without a dns service.
+	names *names
 }
 
 // newStage builds a rig with machines of somebody else's on it.
@@ -45,6 +47,9 @@ func newStage(t testing.TB, o rig.Options) *stage {
 	}
 	for _, service := range services {
 		s.fates = append(s.fates, newFate(service))
+	}
+	if o.Zones != nil {
+		s.fates = append(s.fates, newFate(chain.DNS))
 	}
 	s.strangers = s.foreign()
 	return s
@@ -74,6 +79,7 @@ func (s *stage) perform(t *testing.T, instances int, do func(*stage)) {
 	view.await("the services have started", func() bool {
 		return !slices.ContainsFunc(s.fates, func(f *fate) bool { return !f.ready(instances) })
 	})
+	view.settle()
 	view.expect(strike{})
 	do(view)
 	if !reflect.DeepEqual(s.foreign(), s.strangers) {

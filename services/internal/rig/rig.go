@@ -203,6 +203,8 @@ type Edge struct {
 	Proxmox func(http.RoundTripper) http.RoundTripper
 	// Redis is a hook for every call of the service to Redis.
 	Redis redis.Hook
+	// DNS stands around the connections to DNS servers; it gets what would connect.
+	DNS func(dns.Dial) dns.Dial
 }
 
 // Start runs one more instance of a service. stop cuts its context and returns when it has ended.
@@ -262,8 +264,12 @@ func (r *Rig) service(service chain.Service, b *bus.Bus, edge Edge) func(context
 			})
 		}
 	case chain.DNS:
+		var dial dns.Dial = new(net.Dialer).DialContext
+		if edge.DNS != nil {
+			dial = edge.DNS(dial)
+		}
 		return func(ctx context.Context) error {
-			return dns.Run(ctx, dns.Config{Bus: b, Zones: r.options.Zones, Timeout: time.Second, Logger: quiet})
+			return dns.Run(ctx, dns.Config{Bus: b, Zones: r.options.Zones, Dial: dial, Logger: quiet})
 		}
 	default:
 		r.t.Fatalf("no service %q", service)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
@@ -35,6 +37,31 @@ func (r *Rig) Await(ref string, want func(*vmlinev1.VM) bool) *vmlinev1.VM {
 		case <-ctx.Done():
 			r.t.Fatalf("%s did not get there; it stands at %v", ref, last.VM)
 		case <-tick.C:
+		}
+	}
+}
+
+// AwaitRest returns once the durable consumers of a stream have acknowledged every message. It fails the test
+// when that takes too long.
+func (r *Rig) AwaitRest(stream string, consumers ...string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	nc, err := bus.Dial(bus.Server{URL: r.URL(), Name: "rest"}, quiet)
+	must(r.t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(r.t, err)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for _, name := range consumers {
+		for {
+			consumer, err := js.Consumer(ctx, stream, name)
+			must(r.t, err)
+			if info := consumer.CachedInfo(); info.NumPending == 0 && info.NumAckPending == 0 {
+				break
+			}
+			<-tick.C
 		}
 	}
 }

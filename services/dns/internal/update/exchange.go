@@ -28,6 +28,7 @@ type server struct {
 	addr    string
 	timeout time.Duration
 	now     func() time.Time
+	dial    Dial
 	slots   chan struct{}
 
 	mu     sync.Mutex
@@ -39,7 +40,7 @@ type server struct {
 }
 
 func newServer(addr string, o Options) *server {
-	return &server{addr: addr, timeout: o.Timeout, now: o.Now, slots: make(chan struct{}, connections)}
+	return &server{addr: addr, timeout: o.Timeout, now: o.Now, dial: o.Dial, slots: make(chan struct{}, connections)}
 }
 
 // exchange signs and sends a message and checks the answer. Its error is an *Error.
@@ -119,7 +120,7 @@ func (s *server) try(ctx context.Context, key zone.TSIG, m *dns.Msg) (*dns.Msg, 
 			return r, err
 		}
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.addr)
+	conn, err := s.dial(ctx, "tcp", s.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/vmline/vmline/pkg/nameserver/bindtest"
 	"github.com/vmline/vmline/services/dns/internal/plan"
 	"github.com/vmline/vmline/services/dns/internal/record"
 	"github.com/vmline/vmline/services/dns/internal/zone"
@@ -109,7 +110,7 @@ func TestLookupNeedsAnAuthority(t *testing.T) {
 
 func TestServerDown(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := newSuite(t, freePort(t), 0)
+	s := newSuite(t, bindtest.FreePort(t), 0)
 	s.client = New(s.zones(keySecret, s.zoneNames()...), Options{Now: func() time.Time { return now }})
 	err := s.blind(s.vm(1))
 	s.kind(err, Unreachable)

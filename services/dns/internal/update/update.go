@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -32,7 +33,12 @@ type Options struct {
 	Timeout time.Duration
 	// Now is the clock; nil means time.Now. Signatures always carry the real time.
 	Now func() time.Time
+	// Dial connects to a server; nil means a net.Dialer.
+	Dial Dial
 }
+
+// Dial connects to an address of a network, as a net.Dialer does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Client updates and reads the configured zones. It is safe for concurrent use.
 type Client struct {
@@ -47,6 +53,9 @@ func New(zones *zone.Set, o Options) *Client {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
 	}
 	c := &Client{zones: zones, servers: map[string]*server{}}
 	for _, z := range zones.All() {
