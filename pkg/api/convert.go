@@ -14,7 +14,7 @@ import (
 // FromVM returns the VM's state with its package, without secrets.
 func FromVM(vm *vmlinev1.VM) Service {
 	s := Service{
-		Ref: vm.GetRef(), UID: vm.GetUid(), Status: chain.Name(vm.GetStatus()),
+		Ref: vm.GetRef(), UID: vm.GetUid(), Status: enumName(vm.GetStatus().String(), "STATUS_"),
 		Event:   EventName(vm.GetEvent()),
 		Cluster: vm.GetCluster(), Node: vm.GetNode(), VMID: vm.GetVmid(), MAC: vm.GetMac(),
 		Addresses:    make([]Address, 0, len(vm.GetAddresses())),

@@ -56,6 +56,8 @@ func Code(err error) int {
 		return Done
 	case errors.As(err, &usage):
 		return Usage
+	case errors.As(err, &problem) && problem.Type == api.TypeValidation:
+		return Usage // what the gateway says of a value, the command line could have said
 	case errors.As(err, &problem) && problem.Status == http.StatusNotFound:
 		return NotFound
 	case errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):

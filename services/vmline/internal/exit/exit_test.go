@@ -19,6 +19,7 @@ func TestCode(t *testing.T) {
 	}{
 		{nil, Done}, {errors.New("x"), Failed}, {ErrSaid, Failed},
 		{&api.Problem{Status: 404}, NotFound}, {&api.Problem{Status: 409}, Failed},
+		{&api.Problem{Status: 422, Type: api.TypeValidation}, Usage}, {&api.Problem{Status: 422, Type: api.TypeConflict}, Failed},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), TimedOut}, {BadUsage(errors.New("x")), Usage},
 		{fmt.Errorf("x: %w", BadUsagef("y")), Usage}, {Late("x"), TimedOut},
 	} {

@@ -40,7 +40,7 @@ func (v *verb) follow(ctx context.Context, client *api.Client, op api.Operation,
 // taken prints an operation that is not waited for.
 func (v *verb) taken(op api.Operation, out io.Writer) error {
 	if op.Ended() {
-		return v.ended(op, ended(op)+"; there was nothing to do", out)
+		return v.ended(op, v.route.Verb()+" of "+op.ServiceRef+": there was nothing to do; its last operation is "+ended(op), out)
 	}
 	return v.print(op, fmt.Sprintf("%s: %s (%s)\n\"vmline vm watch %s\" shows its steps.", name(op), op.Status, op.ID, op.ServiceRef), out)
 }

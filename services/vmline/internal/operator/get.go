@@ -45,7 +45,7 @@ func newVMHistory(r *remote) *cobra.Command {
 
 func serviceTable(w io.Writer, s api.Service) {
 	rows := [][2]string{
-		{"ref", s.Ref}, {"status", s.Status}, {"remote", remoteState(s)},
+		{"ref", s.Ref}, {"status", dash(s.Status)}, {"remote", remoteState(s)},
 		{"cluster", s.Cluster}, {"node", s.Node}, {"vmid", vmid(s.VMID)}, {"mac", s.MAC}, {"addresses", addresses(s)},
 		{"operation", operationText(s.Operation)},
 	}
@@ -65,7 +65,7 @@ func serviceTable(w io.Writer, s api.Service) {
 // remoteState is what Proxmox says of the machine, and what else it should be.
 func remoteState(s api.Service) string {
 	text := s.RemoteStatus
-	if s.WantedPower != "" && s.RemoteStatus != "" && s.WantedPower != s.RemoteStatus {
+	if s.WantedPower != "" && s.RemoteStatus != "" && s.WantedPower != s.RemoteStatus && s.Status != "suspended" {
 		text += ", wanted " + s.WantedPower
 	}
 	if s.RemoteLock != "" {

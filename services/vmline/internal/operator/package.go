@@ -40,7 +40,8 @@ func readPackage(path string, stdin io.Reader) (*api.Package, error) {
 	if err := decoder.Decode(p); errors.Is(err, io.EOF) {
 		return nil, exit.BadUsagef("%s is empty", path)
 	} else if err != nil {
-		return nil, exit.BadUsagef("%s is no package: %s", path, yaml.FormatError(err, false, true))
+		// Line and column only: the text around the mistake may hold a password.
+		return nil, exit.BadUsagef("%s is no package: %s", path, yaml.FormatError(err, false, false))
 	}
 	return p, nil
 }

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -76,8 +77,13 @@ func verdictText(verdict string) string {
 }
 
 func valueText(v any) string {
-	if v == nil {
+	switch v.(type) {
+	case nil:
 		return "-"
+	case []any, map[string]any:
+		if text, err := json.Marshal(v); err == nil {
+			return string(text)
+		}
 	}
 	return fmt.Sprint(v)
 }

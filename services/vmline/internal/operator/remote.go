@@ -1,6 +1,9 @@
 package operator
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 
@@ -49,5 +52,17 @@ func (r *remote) client() (*api.Client, error) {
 	if transport.TLSClientConfig, err = r.trust(); err != nil {
 		return nil, err
 	}
-	return &api.Client{BaseURL: r.url, Token: string(token), HTTP: &http.Client{Transport: transport}}, nil
+	return &api.Client{BaseURL: r.url, Token: string(token), HTTP: &http.Client{Transport: dialled{transport}}}, nil
+}
+
+// dialled tells a person who reaches nobody where the gateway was looked for.
+type dialled struct{ http.RoundTripper }
+
+// RoundTrip makes the call.
+func (d dialled) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := d.RoundTripper.RoundTrip(r)
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
+		return nil, fmt.Errorf("%w\n  Nothing was sent. Is \"vmline up\" running there? --url or $%s says where the gateway is", err, envURL)
+	}
+	return resp, err
 }

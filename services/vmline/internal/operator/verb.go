@@ -67,7 +67,10 @@ func about(r chain.Route) string {
 	if r.Continues() {
 		text += "\nWhere the chain is broken, the steps after it follow (->)."
 	}
-	if r.Queues {
+	switch {
+	case r.Queues && len(r.Interrupts) > 0:
+		text += "\nAn operation that runs is ended for it; only a destruction that has begun is waited for."
+	case r.Queues:
 		text += "\nWhile another operation runs it waits for that one's end."
 	}
 	return text + `
