@@ -152,6 +152,9 @@ func (q *call) loginToken(s string) error {
 // ticketLife is how long a ticket is good for.
 const ticketLife = 2 * time.Hour
 
+// loginPage is there for browsers, and empty.
+func (q *call) loginPage() (any, error) { return nil, nil }
+
 // ticket logs in with a password, or with a ticket that is to be renewed.
 func (q *call) ticket() (any, error) {
 	name := q.p["username"]

@@ -22,6 +22,7 @@ var defects = map[string]string{
 	"MigratePreconditions": "VirtualMachineMigratePreconditions.",                                // it wants JSON's booleans, where Perl sends numbers
 	"Networks":             "NodeNetwork.bridge_fd of type string",                               // recorded as a number
 	"Network":              "NodeNetwork.bridge_fd of type string",                               // likewise
+	"QEMUCPUModels":        "QEMUCPUModel.custom of type bool",                                   // Perl sends numbers
 	"Storage.Status":       "cannot unmarshal array into Go value of type proxmox.StorageStatus", // it asks for the index page
 }
 

@@ -32,6 +32,7 @@ type Cluster struct {
 	ha            map[string]*haResource // by "vm:101"
 	access        access
 	options       map[string]string // datacenter.cfg
+	backupJobs    []*backupJob
 
 	flocks    map[string]*flock
 	tasks     map[string]*task
@@ -47,6 +48,8 @@ type node struct {
 	Node
 	online      bool
 	maintenance bool
+	dns         map[string]string
+	zone        *time.Location
 }
 
 // New makes a cluster. It panics when cfg contradicts itself, for example with a template on a
@@ -111,7 +114,7 @@ func newNode(n Node, i int) *node {
 	if n.Bridges == nil {
 		n.Bridges = []string{"vmbr0"}
 	}
-	return &node{Node: n, online: true}
+	return &node{Node: n, online: true, zone: time.UTC, dns: map[string]string{"search": "example.com", "dns1": "192.0.2.1"}}
 }
 
 // Close ends all waiting: calls under way are dropped and running tasks never end.

@@ -50,6 +50,7 @@ func (q *call) beginDestroy(t *task) error {
 	}
 	v.conf["lock"] = "destroyed"
 	if q.p.bool("purge") {
+		q.c.forgetBackups(v.id)
 		t.log("purging VM %d from related configurations..", v.id)
 	}
 	return nil

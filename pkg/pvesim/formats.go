@@ -60,6 +60,7 @@ var formats = map[string]format{
 	"node-list":     each(isNode),
 	"groupid":       shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters"),
 	"ha-sid":        shape(`^((vm|ct|fa):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'"),
+	"ip":            isIP,
 	"vmid":          isVMID,
 	"vmid-list":     each(isVMID),
 	"dns-name":      isDNSName,
@@ -97,17 +98,26 @@ type pattern struct {
 }
 
 var patterns = map[string]pattern{
-	"disk-size":   {re: regexp.MustCompile(`^\+?\d+(\.\d+)?[KMGT]?$`)},
-	"volume-size": {re: regexp.MustCompile(`^\d+[MG]?$`)},
-	"fw-name":     {re: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)},
-	"fw-iface":    {regexp.MustCompile(`^net\d+$`), `net\d+`},
-	"serial":      {re: regexp.MustCompile(`^(/dev/.+|socket)$`)},
-	"parallel":    {re: regexp.MustCompile(`^(/dev/parport\d+|/dev/usb/lp\d+)$`)},
-	"uuid":        {re: regexp.MustCompile(`^([a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01])$`)},
-	"bootdisk":    {re: regexp.MustCompile(`^(ide|sata|scsi|virtio)\d+$`)},
-	"url":         {re: regexp.MustCompile(`^https?://.*`), shown: `https?://.*`},
-	"upload-file": {re: regexp.MustCompile(`^/var/tmp/pveupload-[0-9a-f]+$`), shown: `/var/tmp/pveupload-[0-9a-f]+`},
-	"startdate":   {re: regexp.MustCompile(`^(now|\d{4}-\d{1,2}-\d{1,2}(T\d{1,2}:\d{1,2}:\d{1,2})?)$`)},
+	"disk-size":    {re: regexp.MustCompile(`^\+?\d+(\.\d+)?[KMGT]?$`)},
+	"volume-size":  {re: regexp.MustCompile(`^\d+[MG]?$`)},
+	"fw-name":      {re: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)},
+	"fw-iface":     {regexp.MustCompile(`^net\d+$`), `net\d+`},
+	"serial":       {re: regexp.MustCompile(`^(/dev/.+|socket)$`)},
+	"parallel":     {re: regexp.MustCompile(`^(/dev/parport\d+|/dev/usb/lp\d+)$`)},
+	"uuid":         {re: regexp.MustCompile(`^([a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01])$`)},
+	"bootdisk":     {re: regexp.MustCompile(`^(ide|sata|scsi|virtio)\d+$`)},
+	"clock-time":   {regexp.MustCompile(`^\d{1,2}:\d{1,2}$`), `\d{1,2}:\d{1,2}`},
+	"block-device": {regexp.MustCompile(`^/dev/[a-zA-Z0-9/]+$`), `^/dev/[a-zA-Z0-9\/]+$`},
+	"url":          {re: regexp.MustCompile(`^https?://.*`), shown: `https?://.*`},
+	"upload-file":  {re: regexp.MustCompile(`^/var/tmp/pveupload-[0-9a-f]+$`), shown: `/var/tmp/pveupload-[0-9a-f]+`},
+	"startdate":    {re: regexp.MustCompile(`^(now|\d{4}-\d{1,2}-\d{1,2}(T\d{1,2}:\d{1,2}:\d{1,2})?)$`)},
+}
+
+func isIP(_, v string) (string, error) {
+	if _, err := netip.ParseAddr(v); err != nil {
+		return "", errors.New("value does not look like a valid IP address")
+	}
+	return v, nil
 }
 
 func isAddress(_, v string) (string, error) {
@@ -144,14 +154,11 @@ func address(six bool, what string) format {
 	}
 }
 
-// cpuTypes are some of the built-in CPU types.
-var cpuTypes = strings.Fields("host max kvm64 kvm32 qemu64 qemu32 x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4 EPYC EPYC-Rome EPYC-Milan EPYC-Genoa Haswell Broadwell Skylake-Server Cascadelake-Server Icelake-Server SapphireRapids Nehalem Westmere SandyBridge IvyBridge Opteron_G5")
-
 func isCPU(_, v string) (string, error) {
 	first, _, _ := strings.Cut(v, ",")
 	typ := strings.TrimPrefix(first, "cputype=")
 	if !strings.Contains(first, "=") || typ != first {
-		if !contains(cpuTypes, typ) && !strings.HasPrefix(typ, "custom-") {
+		if cpuVendor(typ) == "" && !strings.HasPrefix(typ, "custom-") {
 			return "", fmt.Errorf("Built-in cputype '%s' is not defined (missing 'custom-' prefix?)", typ) //nolint:staticcheck // ST1005: Proxmox VE's own words
 		}
 	}

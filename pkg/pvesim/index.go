@@ -4,7 +4,7 @@ import "strings"
 
 // indexPages are the paths that only list what is below them: path to the key under which they do.
 var indexPages = map[string]string{
-	"/": "subdir", "/access": "subdir", "/cluster": "name", "/cluster/firewall": "name", "/cluster/ha": "id", "/cluster/ha/status": "name",
+	"/": "subdir", "/access": "subdir", "/cluster": "name", "/cluster/backup-info": "subdir", "/nodes/{node}/capabilities": "name", "/nodes/{node}/capabilities/qemu": "name", "/cluster/firewall": "name", "/cluster/ha": "id", "/cluster/ha/status": "name",
 	"/nodes/{node}": "name", "/nodes/{node}/firewall": "name", vmPath: "subdir", vmPath + "/status": "subdir", vmPath + "/agent": "name",
 	vmPath + "/snapshot/{snapname}": "cmd",
 }

@@ -23,7 +23,7 @@ func (q *call) migrateCheck() (any, error) {
 			allowed = append(allowed, n.Name)
 		}
 	}
-	return object{"running": flag(v.running), "allowed_nodes": allowed, "not_allowed_nodes": object{}, "local_disks": disks, "local_resources": []string{}, "mapped-resources": []string{}, "has-dbus-vmstate": 0}, nil
+	return object{"running": flag(v.running), "allowed_nodes": allowed, "not_allowed_nodes": object{}, "local_disks": disks, "local_resources": []string{}, "mapped-resources": []string{}, "mapped-resource-info": object{}, "has-dbus-vmstate": 0}, nil
 }
 
 // migrate moves a VM to another node, with its local disks.

@@ -5,9 +5,19 @@ import "time"
 // noContainers: the simulator has none.
 func (q *call) noContainers() (any, error) { return []any{}, nil }
 
+// loadZone finds a time zone by its name; the machine's own has none.
+func loadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fail("no time zone '%s'", name)
+	}
+	return time.LoadLocation(name)
+}
+
 func (q *call) nodeTime() (any, error) {
-	now := q.c.cfg.Now().Unix()
-	return object{"timezone": "UTC", "time": now, "localtime": now}, nil
+	zone := q.c.node(q.node).zone
+	now := q.c.cfg.Now().In(zone)
+	_, offset := now.Zone()
+	return object{"timezone": zone.String(), "time": now.Unix(), "localtime": now.Unix() + int64(offset)}, nil
 }
 
 func (q *call) networkShow() (any, error) {

@@ -2,6 +2,7 @@ package pvesim
 
 // accessRoutes are users, tokens, groups, roles and permissions.
 var accessRoutes = []routeRow{
+	{"GET", "/access/ticket", "world", "", (*call).loginPage},
 	{"POST", "/access/ticket", "world", "new-format:bool otp:string password!:string path:string<64>privs privs:string<64>path realm:string<32 tfa-challenge:string username!:string<64", (*call).ticket},
 	{"GET", "/access/roles", "", "", (*call).roleList},
 	{"POST", "/access/roles", "/access Sys.Modify", "privs:priv-list roleid!:roleid", (*call).roleCreate},

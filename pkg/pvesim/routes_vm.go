@@ -39,6 +39,8 @@ var vmRoutes = []routeRow{
 
 // agentRoutes pass on commands to the guest agent of a VM.
 var agentRoutes = []routeRow{
+	{"GET", vmPath + "/agent/file-read", "/vms/{vmid} VM.GuestAgent.FileRead|VM.GuestAgent.Unrestricted", "count:int(1..16777216) decode:bool file!:string offset:int(0..)", (*call).agentFileRead},
+	{"POST", vmPath + "/agent/file-write", "/vms/{vmid} VM.GuestAgent.FileWrite|VM.GuestAgent.Unrestricted", "content!:string<61440 encode:bool file!:string", (*call).agentFileWrite},
 	{"POST", vmPath + "/agent/ping", agentUse, "", (*call).agentPing},
 	{"GET", vmPath + "/agent/get-osinfo", agentUse, "", (*call).agentOSInfo},
 	{"GET", vmPath + "/agent/network-get-interfaces", agentUse, "", (*call).agentInterfaces},

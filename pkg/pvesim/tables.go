@@ -84,6 +84,14 @@ var sharedTables = map[string]string{
 		pbs-change-detection-mode:enum(legacy,data,metadata) performance:string pigz:int pool:string protected:bool>storage prune-backups:string
 		quiet:bool remove:bool script:string stdexcludes:bool stdout:bool stop:bool stopwait:int(0..) storage:storage-id tmpdir:string
 		vmid:vmid-list zstd:int`,
+	"backupjob": `
+		all:bool bwlimit:int(0..) comment:string<512 compress:enum(0,1,gzip,lzo,zstd) dow:string>starttime dumpdir:string enabled:bool
+		exclude:vmid-list exclude-path:command fleecing:string ionice:int(0..8) lockwait:int(0..) mailnotification:enum(always,failure)
+		mailto:string maxfiles:int(1..) mode:enum(snapshot,suspend,stop) node:node notes-template:string<1024>storage
+		notification-mode:enum(auto,legacy-sendmail,notification-system) pbs-change-detection-mode:enum(legacy,data,metadata)
+		performance:string pigz:int pool:string protected:bool>storage prune-backups:string quiet:bool remove:bool repeat-missed:bool
+		schedule:string<128 script:string starttime:clock-time stdexcludes:bool stop:bool stopwait:int(0..) storage:storage-id tmpdir:string
+		vmid:vmid-list zstd:int`,
 	"datacenter": `
 		bwlimit:string consent-text:string<65536 console:enum(applet,vv,html5,xtermjs) crs:string description:string<65536
 		email_from:string fencing:enum(watchdog,hardware,both) ha:string http_proxy:string keyboard:enum(keymap) language:enum(languages)

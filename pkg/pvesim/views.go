@@ -131,8 +131,9 @@ func (q *call) nodeStatus() (any, error) {
 	free := f["maxmem"].(int64) - f["mem"].(int64)
 	return object{
 		"uptime": f["uptime"], "cpu": f["cpu"], "wait": 0, "idle": 0, "loadavg": []string{"0.00", "0.00", "0.00"}, "pveversion": "pve-manager/" + q.c.release.version + "/" + q.c.release.repo,
-		"kversion": "Linux 6.17.2-1-pve", "cpuinfo": object{"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "simulated", "mhz": "3000.000", "flags": "", "hvm": "1", "user_hz": 100},
-		"memory": object{"total": f["maxmem"], "used": f["mem"], "free": free, "available": free}, "swap": object{"total": 0, "used": 0, "free": 0},
+		"kversion": "Linux 6.17.2-1-pve", "boot-info": object{"mode": "efi", "secureboot": 0}, "current-kernel": object{"sysname": "Linux", "release": "6.17.2-1-pve", "version": "#1 SMP PREEMPT_DYNAMIC PMX 6.17.2-1", "machine": "x86_64"},
+		"cpuinfo": object{"cpus": n.CPUs, "cores": n.CPUs, "sockets": 1, "model": "simulated", "mhz": "3000.000", "flags": "", "hvm": "1", "user_hz": 100},
+		"memory":  object{"total": f["maxmem"], "used": f["mem"], "free": free, "available": free}, "swap": object{"total": 0, "used": 0, "free": 0},
 		"rootfs": object{"total": f["maxdisk"], "used": f["disk"], "free": int64(63) << 30, "avail": int64(63) << 30}, "ksm": object{"shared": 0},
 	}, nil
 }

@@ -27,6 +27,7 @@ type vm struct {
 	guest           Guest
 	execs           int               // programs that the agent has started
 	programs        map[int][]string  // those of them whose end it has not told, by PID
+	files           map[string]string // what the agent has written, by path
 	passwords       map[string]string // what the agent has set them to, by user
 }
 
