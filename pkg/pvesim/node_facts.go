@@ -73,7 +73,7 @@ func (q *call) nodeDisks() (any, error) {
 	}
 	return []any{object{
 		"devpath": nodeDisk, "by_id_link": "/dev/disk/by-id/nvme-simulated_" + q.node, "type": "nvme", "model": "simulated", "serial": "SIM" + strings.ToUpper(q.node),
-		"vendor": "unknown", "wwn": "unknown", "size": int64(1) << 40, "rpm": 0, "gpt": 1, "used": "LVM", "health": "PASSED", "wearout": 100,
+		"vendor": "unknown", "wwn": "unknown", "size": int64(1) << 40, "rpm": 0, "gpt": 1, "used": "LVM", "health": "PASSED", "wearout": "N/A",
 		"osdid": -1, "osdid-list": nil,
 	}}, nil
 }
