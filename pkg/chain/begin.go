@@ -26,7 +26,7 @@ func Begin(last *vmlinev1.VM, cmd *vmlinev1.Command, now time.Time, newUID func(
 		RequestDigest: cmd.GetRequestDigest(),
 	}
 	vm.Status, vm.Event, vm.Operation = way.statuses[0], vmlinev1.Event_EVENT_ADMITTED, op
-	vm.Retry, vm.Problem, vm.Carried, vm.Warnings = nil, nil, nil, nil
+	vm.Retry, vm.Problem, vm.Carried, vm.Warnings, vm.ProvenAt = nil, nil, nil, nil, nil
 	if vm.GetQueued().GetId() == cmd.GetId() || Goal(op) == vmlinev1.Operation_KIND_TERMINATE {
 		vm.Queued = nil
 	}

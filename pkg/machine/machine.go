@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -52,6 +53,20 @@ func MarkIn(cfg pve.VMConfig) string {
 		}
 	}
 	return ""
+}
+
+// ProofAge is how long the proof that a machine is ours stands. What touches a machine whose proof is
+// older proves it again.
+const ProofAge = 10 * time.Second
+
+// Proven says that the present operation has the proof that the machine is ours, and that nothing has failed
+// since.
+func Proven(vm *vmlinev1.VM, now time.Time) bool {
+	if vm.GetProvenAt() == nil || vm.GetRetry() != nil {
+		return false
+	}
+	age := now.Sub(vm.GetProvenAt().AsTime())
+	return age.Abs() <= ProofAge // another process's clock may be ahead
 }
 
 // cloneText is the description that Proxmox gives a configuration while a clone is beginning

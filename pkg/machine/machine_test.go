@@ -5,6 +5,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
@@ -127,6 +130,27 @@ func TestFind(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestProven(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(now.Add(-d)) }
+	for _, tt := range []struct {
+		name string
+		vm   *vmlinev1.VM
+		want bool
+	}{
+		{"never", &vmlinev1.VM{}, false},
+		{"a moment ago", &vmlinev1.VM{ProvenAt: ago(ProofAge)}, true},
+		{"too long ago", &vmlinev1.VM{ProvenAt: ago(ProofAge + 1)}, false},
+		{"by a clock that is a little ahead", &vmlinev1.VM{ProvenAt: ago(-time.Second)}, true},
+		{"by a clock that is wrong", &vmlinev1.VM{ProvenAt: ago(-time.Hour)}, false},
+		{"before something failed", &vmlinev1.VM{ProvenAt: ago(0), Retry: &vmlinev1.Retry{Attempts: 1}}, false},
+	} {
+		if got := Proven(tt.vm, now); got != tt.want {
+			t.Errorf("proven %s: %t", tt.name, got)
+		}
 	}
 }
 

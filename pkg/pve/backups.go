@@ -20,21 +20,27 @@ type Backup struct {
 	Notes     string
 }
 
-// Backups lists the backups of a VMID on every storage for backups that the node has. A storage that cannot be read is
-// an error: its backups are not "none". Proxmox shows backups only to a token with VM.Backup on the VM, so list and
-// delete them before the VM.
-func (c *Client) Backups(ctx context.Context, node string, vmid int) ([]Backup, error) {
-	var storages []struct {
+// BackupStorages returns the storages for backups that the node has.
+func (c *Client) BackupStorages(ctx context.Context, node string) ([]string, error) {
+	var list []struct {
 		Storage string `json:"storage"`
 	}
-	err := c.do(ctx, request{op: vmOp("list the storages for backups of", vmid, node), method: http.MethodGet,
-		path: at("nodes", node, "storage"), params: map[string]string{"content": "backup", "enabled": "1"}}, &storages)
-	if err != nil {
-		return nil, err
+	err := c.do(ctx, request{op: "list the storages for backups on node " + node, method: http.MethodGet,
+		path: at("nodes", node, "storage"), params: map[string]string{"content": "backup", "enabled": "1"}}, &list)
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = s.Storage
 	}
+	return out, err
+}
+
+// Backups lists the backups of a VMID on a node's storages; see BackupStorages. A storage that cannot be read is an
+// error: its backups are not "none". Proxmox shows backups only to a token with VM.Backup on the VM, so list and delete
+// them before the VM.
+func (c *Client) Backups(ctx context.Context, node string, storages []string, vmid int) ([]Backup, error) {
 	var out []Backup
-	for _, s := range storages {
-		found, err := c.backupsOn(ctx, node, s.Storage, vmid)
+	for _, storage := range storages {
+		found, err := c.backupsOn(ctx, node, storage, vmid)
 		if err != nil {
 			return nil, err
 		}

@@ -73,14 +73,18 @@ func TestBackups(t *testing.T) {
 		}
 		return said(501, "Method 'GET' not implemented"), nil
 	})
-	got, err := c.Backups(t.Context(), "pve1", 101)
+	storages, err := c.BackupStorages(t.Context(), "pve1")
+	if err != nil || !slices.Equal(storages, []string{"local", "nfs"}) {
+		t.Fatal(storages, err)
+	}
+	got, err := c.Backups(t.Context(), "pve1", storages, 101)
 	want := []Backup{{VolID: "local:backup/a", Storage: "local", Protected: true, Size: 5, CTime: time.Unix(7, 0)},
 		{VolID: "nfs:backup/c", Storage: "nfs", CTime: time.Unix(8, 0)}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	down = true
-	if got, err := c.Backups(t.Context(), "pve1", 101); KindOf(err) != Transient || got != nil {
+	if got, err := c.Backups(t.Context(), "pve1", storages, 101); KindOf(err) != Transient || got != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -141,7 +141,11 @@ var calls = []struct {
 	}},
 	{"Snapshots", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Snapshots(x, "pve1", 101); return err }},
 	{"DeleteSnapshot", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error { _, err := c.DeleteSnapshot(x, "pve1", 101, "s1"); return err }},
-	{"Backups", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Backups(x, "pve1", 101); return err }},
+	{"BackupStorages", `[]`, false, func(x context.Context, c *Client) error { _, err := c.BackupStorages(x, "pve1"); return err }},
+	{"Backups", `[]`, false, func(x context.Context, c *Client) error {
+		_, err := c.Backups(x, "pve1", []string{"local"}, 101)
+		return err
+	}},
 	{"DeleteBackup", `"` + string(testUPID) + `"`, true, func(x context.Context, c *Client) error { _, err := c.DeleteBackup(x, "pve1", testBackup); return err }},
 	{"UnprotectBackup", `null`, true, func(x context.Context, c *Client) error { return c.UnprotectBackup(x, "pve1", testBackup) }},
 	{"Pending", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Pending(x, "pve1", 101); return err }},

@@ -140,7 +140,11 @@ func TestSimLifeOfAMachine(t *testing.T) {
 			t.Fatal(snaps, err)
 		}
 		must(c.DeleteSnapshot(ctx, "pve2", 101, snaps[0].Name))
-		backups, err := c.Backups(ctx, "pve2", 101)
+		storages, err := c.BackupStorages(ctx, "pve2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		backups, err := c.Backups(ctx, "pve2", storages, 101)
 		if err != nil || len(backups) != 1 || backups[0].VolID != volid || !backups[0].Protected {
 			t.Fatal(backups, err)
 		}

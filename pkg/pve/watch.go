@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// firstPoll is how long after its start a task is first asked about, then doubling up to
-	// Config.PollEvery. Asking sooner costs one more call for nearly every task.
+	// firstPoll is the soonest that a task is asked about after its start. Asking sooner costs one more
+	// call for nearly every task. The interval doubles up to Config.PollEvery.
 	firstPoll  = 100 * time.Millisecond
 	listBeyond = 2  // more tasks in flight on a node than this are read with one list
 	listSpare  = 50 // entries of other tasks that the list has room for
@@ -18,9 +18,12 @@ const (
 
 // watches holds one watch for each node with tasks that somebody waits for.
 type watches struct {
-	client  *Client
-	mu      sync.Mutex
-	nodes   map[string]*watch
+	client *Client
+	mu     sync.Mutex
+	nodes  map[string]*watch
+	// usual is by type of task how long after its start the next one is first asked about: about as long
+	// as the last ones took, at most Config.PollEvery.
+	usual   map[string]time.Duration
 	running sync.WaitGroup
 }
 
@@ -37,8 +40,9 @@ type watch struct {
 // inFlight is a task that somebody waits for.
 type inFlight struct {
 	waiters []chan ending // each with room for one
+	joined  time.Time     // when the first of them came
 	next    time.Time     // when to look again
-	every   time.Duration // the last interval
+	every   time.Duration // the last interval; 0 before the second look
 }
 
 type ending struct {
@@ -82,7 +86,8 @@ func (ws *watches) join(u UPID, done chan ending) bool {
 	}
 	t := w.tasks[u]
 	if t == nil {
-		t = &inFlight{next: time.Now().Add(ws.shortest()), every: ws.shortest()}
+		now := time.Now()
+		t = &inFlight{joined: now, next: now.Add(max(ws.usual[u.Type()], ws.shortest()))}
 		w.tasks[u] = t
 	}
 	t.waiters = append(t.waiters, done)
@@ -240,11 +245,25 @@ func (w *watch) settle(u UPID, status TaskStatus, err error) {
 		w.plan(t)
 		return
 	}
+	w.all.learn(u, t)
 	for _, done := range t.waiters {
 		done <- ending{status, err}
 	}
 	delete(w.tasks, u)
 	w.endIfIdle()
+}
+
+// learn notes how long a task took. One that had ended by the first look may have ended long before it, so
+// the next of its type is looked at a little sooner. The caller holds the lock.
+func (ws *watches) learn(u UPID, t *inFlight) {
+	took := time.Since(t.joined)
+	if t.every == 0 {
+		took = took * 9 / 10
+	}
+	if ws.usual == nil {
+		ws.usual = map[string]time.Duration{}
+	}
+	ws.usual[u.Type()] = min(took, ws.client.cfg.PollEvery)
 }
 
 // later plans the next look at tasks that could not be asked about.
@@ -259,7 +278,7 @@ func (w *watch) later(tasks []UPID) {
 }
 
 func (w *watch) plan(t *inFlight) {
-	t.every = min(2*t.every, w.all.client.cfg.PollEvery)
+	t.every = min(2*max(t.every, w.all.shortest()), w.all.client.cfg.PollEvery)
 	t.next = time.Now().Add(t.every)
 }
 

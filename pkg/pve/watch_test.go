@@ -140,6 +140,32 @@ func TestWaitIsQuickAtFirst(t *testing.T) {
 	})
 }
 
+// TestWaitLearnsHowLongTasksTake: of tasks that all take as long, all but few are seen at the first look,
+// soon after their end. A type that became quicker is looked at sooner again.
+func TestWaitLearnsHowLongTasksTake(t *testing.T) {
+	bubble(t, func(t *testing.T, c *Client, n *fakeNode) {
+		for _, takes := range []time.Duration{250 * time.Millisecond, 0, 10 * time.Second} {
+			const tasks = 40
+			waited := time.Duration(0)
+			n.statuses = 0
+			for i := range tasks {
+				start := time.Now()
+				if _, err := c.Wait(t.Context(), n.add(i, takes, "OK")); err != nil {
+					t.Error(err)
+				}
+				waited += time.Since(start) - takes
+			}
+			least := int(takes / defaultPollEvery)
+			if each := float64(n.statuses) / tasks; each > float64(least)+1.35 {
+				t.Errorf("tasks of %s: %.2f looks each", takes, each)
+			}
+			if late := waited / tasks; late > 200*time.Millisecond {
+				t.Errorf("tasks of %s: seen %s after their end", takes, late)
+			}
+		}
+	})
+}
+
 func TestWaitNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, c *Client, n *fakeNode) {
 		if res, err := c.Wait(t.Context(), ""); err != nil || res.Log != nil {

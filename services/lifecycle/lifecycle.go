@@ -17,6 +17,7 @@ import (
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/internal/reading"
 )
 
 // Config is what the service needs.
@@ -42,6 +43,8 @@ const settleMargin = 5 * time.Second
 type lifecycle struct {
 	Config
 	refusals *bus.Bucket
+	// storages for backups by node of a cluster, as one name.
+	storages reading.Keyed[string, []string]
 }
 
 // Run admits commands, does lifecycle's steps, looks at the clusters and answers questions until ctx ends.

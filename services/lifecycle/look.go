@@ -12,9 +12,8 @@ import (
 
 const keptAsIs = "The machine is left as it is."
 
-// proofAge is how old the last look at the machine may be when it is started or counted as ready. The
-// step before each of these ends with that look.
-const proofAge = 10 * time.Second
+// newsAge is how old what the step before has seen may be when the next one relies on it.
+const newsAge = 10 * time.Second
 
 // lookAgain is how soon a machine is looked at again that is about to change.
 const lookAgain = time.Second
@@ -29,7 +28,7 @@ const (
 // failed since. The first step of an operation has seen nothing yet.
 func (l *lifecycle) justSeen(t *bus.Trigger) bool {
 	first := len(t.VM.GetOperation().GetReached()) < 2
-	return !first && t.VM.GetRetry() == nil && l.Bus.Now().Sub(t.VM.GetUpdatedAt().AsTime()) <= proofAge
+	return !first && t.VM.GetRetry() == nil && l.Bus.Now().Sub(t.VM.GetUpdatedAt().AsTime()) <= newsAge
 }
 
 // look asks Proxmox for the machine's power, wherever the machine is, and notes what it says.

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -33,6 +34,20 @@ type removal struct {
 	found machine.Found
 	// parking are the machines of the cluster that keep disks which nobody uses.
 	parking []int
+	// storages returns the storages for backups that the machine's node has.
+	storages func(context.Context) ([]string, error)
+}
+
+// storagesAge is how old the list of a node's storages may be: terminations that come together share one.
+const storagesAge = 10 * time.Second
+
+func (l *lifecycle) removal(c *pve.Client, t *bus.Trigger, found machine.Found) removal {
+	cluster := t.VM.GetCluster()
+	return removal{c, t, found, l.Parking[cluster], func(ctx context.Context) ([]string, error) {
+		return l.storages.Of(cluster+"/"+found.Node).Get(ctx, l.Bus.Now, storagesAge, func() ([]string, error) {
+			return c.BackupStorages(ctx, found.Node)
+		})
+	}}
 }
 
 func (r removal) vmid() int { return int(r.t.VM.GetVmid()) }
@@ -56,9 +71,18 @@ func takeBackups(ctx context.Context, r removal) (last pve.UPID, err error) {
 	return last, nil
 }
 
+// backups are all of the VM.
+func (r removal) backups(ctx context.Context) ([]pve.Backup, error) {
+	storages, err := r.storages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.Backups(ctx, r.found.Node, storages, r.vmid())
+}
+
 // deletable are the VM's backups. A protected one was meant to stay: a person decides.
 func deletable(ctx context.Context, r removal) ([]pve.Backup, error) {
-	all, err := r.Backups(ctx, r.found.Node, r.vmid())
+	all, err := r.backups(ctx)
 	if err != nil {
 		return nil, err
 	}

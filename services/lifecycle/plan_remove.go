@@ -35,7 +35,7 @@ func (p *planner) removed(ctx context.Context, planned *vmlinev1.PlannedStep) er
 	if err := p.lookAt(ctx, c, found); err != nil {
 		return err
 	}
-	r := removal{c, &bus.Trigger{VM: p.vm}, found, p.l.Parking[p.vm.GetCluster()]}
+	r := p.l.removal(c, &bus.Trigger{VM: p.vm}, found)
 	how := manners[chain.Goal(p.vm.GetOperation())]
 	if how.objects != nil {
 		if err := how.objects(ctx, r); err != nil {

@@ -40,7 +40,8 @@ var manners = map[vmlinev1.Operation_Kind]manner{
 
 // remove takes the machine away: what its operation's manner says, then the machine itself. Each call is
 // made right after the machine was found and proven to be ours, each task is recorded and the look
-// starts anew when it has ended. It is done when Proxmox itself confirms that no guest has the VMID.
+// starts anew when it has ended. It is done when Proxmox itself confirms that the machine is gone: its task
+// to destroy it, which ends with the configuration, has ended well, or no guest has the VMID.
 func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if t.VM.GetVmid() == 0 {
 		return bus.Done, nil // no VMID was ever recorded, so no clone was ever ordered
@@ -54,10 +55,7 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 		return 0, machine.Explain(err, keptAsIs)
 	}
 	if ended == machine.PurposeDestroy {
-		// Its node has just said that it is gone; now the whole cluster is asked.
-		if free, err := c.VMIDFree(ctx, int(t.VM.GetVmid())); err == nil && free {
-			return l.absent(t)
-		}
+		return l.absent(t)
 	}
 	found, err := machine.Find(ctx, c, t.VM)
 	if errors.Is(err, machine.ErrAbsent) {
@@ -70,7 +68,7 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 	if lock := found.Config.Lock; lock != "" {
 		return 0, machine.Explain(&machine.Locked{VMID: int(t.VM.GetVmid()), Lock: lock}, keptWhole)
 	}
-	return l.takeApart(ctx, t, removal{c, t, found, l.Parking[t.VM.GetCluster()]}, ended)
+	return l.takeApart(ctx, t, l.removal(c, t, found), ended)
 }
 
 // absent ends the step, unless a clone that was ordered may still be on its way.
@@ -89,7 +87,7 @@ func (l *lifecycle) absent(t *bus.Trigger) (bus.Outcome, error) {
 // forget takes out of the state what was seen of a machine that is gone. Its VMID, its addresses and its
 // MAC may be another's soon, which is made for the same VM.
 func forget(vm *vmlinev1.VM) {
-	vm.RemoteStatus, vm.RemoteLock, vm.SettleAt = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil
+	vm.RemoteStatus, vm.RemoteLock, vm.SettleAt, vm.ProvenAt = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil, nil
 	vm.Vmgenid, vm.SystemDiskGb, vm.AdditionalDiskGb, vm.Drift = "", 0, 0, nil
 }
 

@@ -29,7 +29,7 @@ func (l *lifecycle) start(ctx context.Context, t *bus.Trigger) (bus.Outcome, err
 		return bus.Done, nil
 	case err != nil:
 		return 0, machine.Explain(err, keptAsIs)
-	case l.justSeen(t): // the step before has proven that it is ours, and left it stopped
+	case t.VM.GetRemoteStatus() != running && machine.Proven(t.VM, l.Bus.Now()): // and it was left stopped
 		if err := t.Current(ctx); err != nil {
 			return 0, err
 		}

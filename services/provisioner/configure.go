@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
@@ -16,9 +18,7 @@ import (
 )
 
 // carriedByOneCall are the steps whose settings the first step's one configuration call carries as
-// well. They publish their status without a call. set_cloudinit is not among them although its
-// settings are: the configuration is read once more, by this step or by the one to set_firewall,
-// and so verified before the start.
+// well. They publish their status without a call.
 var carriedByOneCall = []vmlinev1.Status{
 	vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH,
 	vmlinev1.Status_STATUS_SET_CREATED_ADDITIONAL_DISK,
@@ -27,9 +27,13 @@ var carriedByOneCall = []vmlinev1.Status{
 }
 
 // carriedBy returns the steps that are done once the plan's call is made: also those about a size,
-// where the disk is large enough.
-func carriedBy(todo plan.Plan) []vmlinev1.Status {
+// where the disk is large enough, and set_cloudinit of a machine that stands still and whose MAC is known.
+// One that runs has its drive written anew by that step, and an unknown MAC is read by it.
+func carriedBy(todo plan.Plan, vm *vmlinev1.VM) []vmlinev1.Status {
 	carried := slices.Clone(carriedByOneCall)
+	if vm.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING && vm.GetMac() != "" {
+		carried = append(carried, vmlinev1.Status_STATUS_SET_CLOUDINIT)
+	}
 	for _, d := range []struct {
 		key  string
 		size vmlinev1.Status
@@ -50,6 +54,9 @@ func carriedBy(todo plan.Plan) []vmlinev1.Status {
 // alone (after a crash, from a button) does its own part.
 func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if slices.Contains(t.VM.GetCarried(), t.Step.To) {
+		if t.Step.To == vmlinev1.Status_STATUS_SET_CLOUDINIT {
+			enlarged(t.VM)
+		}
 		return bus.Done, nil
 	}
 	c, err := p.cluster(t.VM)
@@ -61,9 +68,9 @@ func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcom
 		return 0, machine.Explain(err, kept)
 	}
 	if ended == machine.PurposeResize && slices.Contains(ahead(t.VM.GetOperation())[1:], vmlinev1.Status_STATUS_SET_CLOUDINIT) {
-		return bus.Done, nil // that step reads the size back
+		return bus.Done, nil // that step notes the size
 	}
-	found, err := machine.Find(ctx, c, t.VM)
+	found, err := p.find(ctx, c, t)
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
@@ -72,6 +79,16 @@ func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcom
 		return 0, err
 	}
 	return (&configuring{provisioner: p, c: c, t: t, found: found, todo: todo}).run(ctx)
+}
+
+// find finds the machine, proves that it is ours and notes when.
+func (p *provisioner) find(ctx context.Context, c *pve.Client, t *bus.Trigger) (machine.Found, error) {
+	now := timestamppb.New(p.Bus.Now())
+	found, err := machine.Find(ctx, c, t.VM)
+	if err == nil {
+		t.VM.Node, t.VM.ProvenAt = found.Node, now
+	}
+	return found, err
 }
 
 // ahead are the statuses that an operation has still to reach, the present step's first.
@@ -90,14 +107,14 @@ type configuring struct {
 
 func (w *configuring) run(ctx context.Context) (bus.Outcome, error) {
 	vm := w.t.VM
-	vm.Node, vm.RemoteLock = w.found.Node, w.found.Config.Lock
+	vm.RemoteLock = w.found.Config.Lock
 	if settled := len(vm.GetCarried()) > 0; w.todo.HasChange() || !settled { // else the operation has looked already
 		if outcome, err := w.settle(ctx); err != nil || outcome == bus.Recorded {
 			return outcome, err
 		}
 	}
-	vm.Carried = carriedBy(w.todo)
 	w.see()
+	vm.Carried = carriedBy(w.todo, vm)
 	return w.grow(ctx)
 }
 
@@ -126,10 +143,12 @@ func (w *configuring) change(ctx context.Context, runs bool) (pve.UPID, error) {
 	if err := w.t.Current(ctx); err != nil {
 		return "", err
 	}
+	sent := timestamppb.New(w.Bus.Now())
 	upid, err := w.c.SetVMConfig(ctx, w.found.Node, int(w.t.VM.GetVmid()), w.todo.Change)
 	if err != nil {
 		return "", machine.Explain(err, kept)
 	}
+	w.t.VM.ProvenAt = sent // Proxmox has taken it for the very configuration that was read, by its digest
 	if upid != "" {
 		w.started(w.t, upid, w.t.Step.To, machine.PurposeConfigure)
 	}
@@ -195,6 +214,17 @@ func seen(vm *vmlinev1.VM, found machine.Found) {
 	}
 	vm.Vmgenid = genid
 	vm.SystemDiskGb, vm.AdditionalDiskGb = plan.Sizes(found.Config, vm)
+}
+
+// enlarged notes the sizes that the operation's calls have made of the disks.
+func enlarged(vm *vmlinev1.VM) {
+	pkg := vm.GetPackage()
+	if chain.Passed(vm, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE) {
+		vm.SystemDiskGb = max(vm.GetSystemDiskGb(), pkg.GetSystemDisk().GetSizeGb())
+	}
+	if chain.Passed(vm, vmlinev1.Status_STATUS_SET_ADDITIONAL_DISK_SIZE) {
+		vm.AdditionalDiskGb = max(vm.GetAdditionalDiskGb(), pkg.GetAdditionalDisk().GetSizeGb())
+	}
 }
 
 // grow enlarges the first disk that is too small. A resize that belongs to a later step is only started:

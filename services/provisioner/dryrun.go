@@ -233,7 +233,7 @@ func (d *dry) firewall(ctx context.Context, c *pve.Client) error {
 	if err := d.look(ctx, c); err != nil {
 		return err
 	}
-	from := firewalled{Client: c, node: d.vm.GetNode(), vmid: int(d.vm.GetVmid())}
+	from := firewalled{Client: c, node: d.vm.GetNode(), vmid: int(d.vm.GetVmid()), newborn: d.made}
 	if d.made { // a clone gets its template's
 		from.node, from.vmid = d.vm.GetTemplateNode(), int(d.vm.GetTemplateVmid())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/machine"
@@ -18,9 +17,8 @@ const ipFilterSet = "ipfilter-net0"
 
 // firewall sets the options, adds what is missing of the package's rules and addresses, and takes out
 // the addresses that leave the VM. It removes no rule but the second of two equal ones of its own.
-// Proxmox answers these calls also for a VM that does not exist, so the machine is looked at first.
-// Where that look shows the whole configuration of a stopped machine as the package says, the step to
-// set_cloudinit needs no second one.
+// Proxmox answers these calls also for a VM that does not exist, so the machine is looked at first, unless
+// that was done a moment ago.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	before := t.VM.GetOperation().GetBefore().GetPackage()
 	if !t.VM.GetPackage().GetFirewall().GetEnabled() && !before.GetFirewall().GetEnabled() {
@@ -30,34 +28,20 @@ func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome
 	if err != nil {
 		return 0, err
 	}
-	looked := p.Bus.Now()
-	found, err := machine.Find(ctx, c, t.VM)
-	if err != nil {
-		return 0, machine.Explain(err, kept)
+	if !machine.Proven(t.VM, p.Bus.Now()) {
+		if _, err := p.find(ctx, c, t); err != nil {
+			return 0, machine.Explain(err, kept)
+		}
 	}
-	t.VM.Node = found.Node
-	target := firewalled{Client: c, current: t.Current, node: found.Node, vmid: int(t.VM.GetVmid())}
-	if err := target.apply(ctx, t.VM, before); err != nil {
-		return 0, machine.Explain(err, kept)
-	}
-	p.carryCloudInit(t, found, looked)
-	return bus.Done, nil
+	target := firewalled{Client: c, current: t.Current, node: t.VM.GetNode(), vmid: int(t.VM.GetVmid()), newborn: newborn(t.VM)}
+	return bus.Done, machine.Explain(target.apply(ctx, t.VM, before), kept)
 }
 
-// carryCloudInit spares the step to set_cloudinit its look at a stopped machine that is as it is wanted.
-func (p *provisioner) carryCloudInit(t *bus.Trigger, found machine.Found, looked time.Time) {
-	if t.VM.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING || p.Bus.Now().Sub(looked) >= lookAge {
-		return
-	}
-	todo, err := plan.Make(found.Config, t.VM, p.options(t, "", false))
-	if err == nil && todo.Empty() {
-		seen(t.VM, found)
-		t.VM.Carried = append(t.VM.Carried, vmlinev1.Status_STATUS_SET_CLOUDINIT)
-	}
+// newborn says that the operation itself has made the machine: nobody has looked at its power yet. Its
+// options and its IP set are its template's, which nobody has adapted to it.
+func newborn(vm *vmlinev1.VM) bool {
+	return builds(vm.GetOperation()) && vm.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED
 }
-
-// lookAge is how old a look at a machine may be that stands for the one right before its start.
-const lookAge = 5 * time.Second
 
 // firewalled is a VM whose firewall is being set.
 type firewalled struct {
@@ -66,14 +50,20 @@ type firewalled struct {
 	current func(context.Context) error
 	node    string
 	vmid    int
+	// newborn has everything but the rules set without a look at what is there: each of these calls does
+	// no harm where it finds its work done.
+	newborn bool
 }
 
 // read returns the parts of the firewall that the package speaks of.
 func (f firewalled) read(ctx context.Context, fw, before *vmlinev1.Firewall) (have plan.Firewall, err error) {
-	if have.Options, err = f.FirewallOptions(ctx, f.node, f.vmid); err != nil || !fw.GetEnabled() {
+	if !f.newborn {
+		have.Options, err = f.FirewallOptions(ctx, f.node, f.vmid)
+	}
+	if err != nil || !fw.GetEnabled() {
 		return have, err
 	}
-	if fw.GetIpFilter() || before.GetIpFilter() {
+	if !f.newborn && (fw.GetIpFilter() || before.GetIpFilter()) {
 		have.Set, err = f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
 		have.HasSet = err == nil
 		if err != nil && pve.KindOf(err) != pve.Missing {

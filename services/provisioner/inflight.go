@@ -10,6 +10,7 @@ import (
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/internal/reading"
 	"github.com/vmline/vmline/services/provisioner/internal/placement"
 )
 
@@ -31,7 +32,7 @@ const (
 // places that this process chose since are remembered until a reading has them.
 type inFlight struct {
 	bus    *bus.Bus
-	states *reading[fleet]
+	states *reading.Shared[fleet]
 
 	mu       sync.Mutex
 	promises map[string]promise // by uid
@@ -55,7 +56,7 @@ type promise struct {
 }
 
 func newInFlight(b *bus.Bus) *inFlight {
-	return &inFlight{bus: b, states: newReading[fleet](), promises: map[string]promise{}}
+	return &inFlight{bus: b, states: reading.New[fleet](), promises: map[string]promise{}}
 }
 
 // place lets choose take a place for a VM, knowing all others', and remembers what it took. Orders
@@ -95,7 +96,7 @@ func (f *inFlight) read(ctx context.Context, fresh bool) (fleet, error) {
 	if fresh {
 		age = 0
 	}
-	return f.states.get(ctx, f.bus.Now, age, func() (fleet, error) {
+	return f.states.Get(ctx, f.bus.Now, age, func() (fleet, error) {
 		all := fleet{begun: f.bus.Now(), machines: map[string]member{}}
 		err := f.bus.Each(ctx, func(e bus.Entry) error {
 			if placed(e.VM) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/internal/reading"
 	"github.com/vmline/vmline/services/provisioner/internal/placement"
 )
 
@@ -32,13 +33,11 @@ type inventory struct {
 	rules  Rules
 	log    *slog.Logger
 
-	resources   *reading[pve.Resources]
-	maintenance *reading[[]string]
+	resources   *reading.Shared[pve.Resources]
+	maintenance *reading.Shared[[]string]
 	blind       sync.Once // to say that Proxmox's own maintenance mode cannot be seen
-
-	mu        sync.Mutex
-	templates map[int]*reading[[]string]
-	bridges   map[string]*reading[bridges]
+	templates   reading.Keyed[int, []string]
+	bridges     reading.Keyed[string, bridges]
 }
 
 // bridges of a node. A failure is kept like an answer, so that a node that hangs does not hold every
@@ -50,14 +49,13 @@ type bridges struct {
 
 func newInventory(c *pve.Client, rules Rules, now func() time.Time, log *slog.Logger) *inventory {
 	return &inventory{
-		client: c, now: now, rules: rules, log: log, resources: newReading[pve.Resources](), maintenance: newReading[[]string](),
-		templates: map[int]*reading[[]string]{}, bridges: map[string]*reading[bridges]{},
+		client: c, now: now, rules: rules, log: log, resources: reading.New[pve.Resources](), maintenance: reading.New[[]string](),
 	}
 }
 
 // list returns the cluster's resources, at most so old; 0 means as they are now.
 func (i *inventory) list(ctx context.Context, age time.Duration) (pve.Resources, error) {
-	return i.resources.get(ctx, i.now, age, func() (pve.Resources, error) { return i.client.Resources(ctx) })
+	return i.resources.Get(ctx, i.now, age, func() (pve.Resources, error) { return i.client.Resources(ctx) })
 }
 
 // look returns all that placing a package needs to know; fresh has everything read now.
@@ -89,7 +87,7 @@ func (i *inventory) look(ctx context.Context, pkg *vmlinev1.Package, fresh bool)
 // inMaintenance are the nodes that the configuration or Proxmox's high availability says. Where the token
 // may not see the latter, the configuration alone decides.
 func (i *inventory) inMaintenance(ctx context.Context, age time.Duration) (map[string]bool, error) {
-	seen, err := i.maintenance.get(ctx, i.now, age, func() ([]string, error) {
+	seen, err := i.maintenance.Get(ctx, i.now, age, func() ([]string, error) {
 		nodes, err := i.client.NodesInMaintenance(ctx)
 		if pve.KindOf(err) == pve.NoPermission {
 			i.blind.Do(func() {
@@ -134,7 +132,7 @@ func (i *inventory) volumes(ctx context.Context, inv placement.Inventory, want s
 
 // templateStorages returns the storages that a template's volumes are on.
 func (i *inventory) templateStorages(ctx context.Context, node string, vmid int, age time.Duration) ([]string, error) {
-	return readingOf(i, i.templates, vmid).get(ctx, i.now, age, func() ([]string, error) {
+	return i.templates.Of(vmid).Get(ctx, i.now, age, func() ([]string, error) {
 		cfg, err := i.client.VMConfig(ctx, node, vmid)
 		if err != nil {
 			return nil, err
@@ -174,7 +172,7 @@ func (i *inventory) allBridges(ctx context.Context, inv placement.Inventory, age
 }
 
 func (i *inventory) bridgesOf(ctx context.Context, node string, age time.Duration) (bridges, error) {
-	return readingOf(i, i.bridges, node).get(ctx, i.now, age, func() (bridges, error) {
+	return i.bridges.Of(node).Get(ctx, i.now, age, func() (bridges, error) {
 		list, err := i.client.Bridges(ctx, node)
 		if ctx.Err() != nil {
 			return bridges{}, ctx.Err()
@@ -185,16 +183,6 @@ func (i *inventory) bridgesOf(ctx context.Context, node string, age time.Duratio
 		}
 		return bridges{names, err}, nil
 	})
-}
-
-// readingOf returns the reading of one key, made when it is first asked for.
-func readingOf[K comparable, T any](i *inventory, all map[K]*reading[T], key K) *reading[T] {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if all[key] == nil {
-		all[key] = newReading[T]()
-	}
-	return all[key]
 }
 
 // diskKey matches the keys of drives in a VM's configuration.

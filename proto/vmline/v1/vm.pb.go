@@ -626,8 +626,10 @@ type VM struct {
 	// additional_disk_key is the configuration's key of the additional disk of an adopted machine. Empty
 	// elsewhere: a disk that we made is known by its serial number.
 	AdditionalDiskKey string `protobuf:"bytes,31,opt,name=additional_disk_key,json=additionalDiskKey,proto3" json:"additional_disk_key,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// proven_at is when Proxmox last showed, in the present operation, that the machine is ours.
+	ProvenAt      *timestamppb.Timestamp `protobuf:"bytes,32,opt,name=proven_at,json=provenAt,proto3" json:"proven_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VM) Reset() {
@@ -875,6 +877,13 @@ func (x *VM) GetAdditionalDiskKey() string {
 		return x.AdditionalDiskKey
 	}
 	return ""
+}
+
+func (x *VM) GetProvenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProvenAt
+	}
+	return nil
 }
 
 // Operation is one command on one VM, from acceptance to its last status.
@@ -1768,7 +1777,7 @@ var File_vmline_v1_vm_proto protoreflect.FileDescriptor
 
 const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\n" +
-	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xb6\t\n" +
+	"\x12vmline/v1/vm.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17vmline/v1/package.proto\"\xef\t\n" +
 	"\x02VM\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12)\n" +
@@ -1803,7 +1812,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x05drift\x18\x1c \x03(\v2\x10.vmline.v1.DriftR\x05drift\x12$\n" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
 	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
-	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\"\xdf\v\n" +
+	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\x127\n" +
+	"\tproven_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\bprovenAt\"\xdf\v\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -2034,40 +2044,41 @@ var file_vmline_v1_vm_proto_depIdxs = []int32{
 	2,  // 12: vmline.v1.VM.wanted_power:type_name -> vmline.v1.RemoteStatus
 	11, // 13: vmline.v1.VM.queued:type_name -> vmline.v1.Queued
 	12, // 14: vmline.v1.VM.drift:type_name -> vmline.v1.Drift
-	3,  // 15: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
-	4,  // 16: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
-	0,  // 17: vmline.v1.Operation.route:type_name -> vmline.v1.Status
-	13, // 18: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
-	18, // 19: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
-	18, // 20: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
-	3,  // 21: vmline.v1.Operation.goal:type_name -> vmline.v1.Operation.Kind
-	8,  // 22: vmline.v1.Operation.params:type_name -> vmline.v1.Params
-	9,  // 23: vmline.v1.Operation.before:type_name -> vmline.v1.Before
-	10, // 24: vmline.v1.Operation.result:type_name -> vmline.v1.Result
-	17, // 25: vmline.v1.Operation.problem:type_name -> vmline.v1.Problem
-	0,  // 26: vmline.v1.Params.status:type_name -> vmline.v1.Status
-	0,  // 27: vmline.v1.Before.status:type_name -> vmline.v1.Status
-	19, // 28: vmline.v1.Before.package:type_name -> vmline.v1.Package
-	2,  // 29: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
-	2,  // 30: vmline.v1.Before.remote_status:type_name -> vmline.v1.RemoteStatus
-	14, // 31: vmline.v1.Result.released:type_name -> vmline.v1.Address
-	3,  // 32: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
-	18, // 33: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 34: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
-	18, // 35: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
-	0,  // 36: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	18, // 37: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 38: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	18, // 39: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	18, // 40: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	18, // 41: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 42: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	18, // 43: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	18, // 15: vmline.v1.VM.proven_at:type_name -> google.protobuf.Timestamp
+	3,  // 16: vmline.v1.Operation.kind:type_name -> vmline.v1.Operation.Kind
+	4,  // 17: vmline.v1.Operation.state:type_name -> vmline.v1.Operation.State
+	0,  // 18: vmline.v1.Operation.route:type_name -> vmline.v1.Status
+	13, // 19: vmline.v1.Operation.reached:type_name -> vmline.v1.Reached
+	18, // 20: vmline.v1.Operation.created_at:type_name -> google.protobuf.Timestamp
+	18, // 21: vmline.v1.Operation.finished_at:type_name -> google.protobuf.Timestamp
+	3,  // 22: vmline.v1.Operation.goal:type_name -> vmline.v1.Operation.Kind
+	8,  // 23: vmline.v1.Operation.params:type_name -> vmline.v1.Params
+	9,  // 24: vmline.v1.Operation.before:type_name -> vmline.v1.Before
+	10, // 25: vmline.v1.Operation.result:type_name -> vmline.v1.Result
+	17, // 26: vmline.v1.Operation.problem:type_name -> vmline.v1.Problem
+	0,  // 27: vmline.v1.Params.status:type_name -> vmline.v1.Status
+	0,  // 28: vmline.v1.Before.status:type_name -> vmline.v1.Status
+	19, // 29: vmline.v1.Before.package:type_name -> vmline.v1.Package
+	2,  // 30: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
+	2,  // 31: vmline.v1.Before.remote_status:type_name -> vmline.v1.RemoteStatus
+	14, // 32: vmline.v1.Result.released:type_name -> vmline.v1.Address
+	3,  // 33: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
+	18, // 34: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 35: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
+	18, // 36: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
+	0,  // 37: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	18, // 38: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 39: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	18, // 40: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	18, // 41: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	18, // 42: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 43: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	18, // 44: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }

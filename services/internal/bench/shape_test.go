@@ -16,11 +16,10 @@ import (
 // needed has every call that a machine may cost, and why. A call without a row fails the benchmark:
 // each is one that a cluster must answer for every machine, so none comes about unnoticed.
 var needed = map[string]string{
-	"GET /cluster/nextid":                                 "only this confirms that no guest has the VMID",
 	"GET /cluster/resources":                              "template, nodes, memory and VMIDs in use; orders within 2 s share one",
 	"GET /cluster/ha/status/current":                      "which nodes are in maintenance; orders within 30 s share one",
 	"GET /nodes/{node}/network":                           "which bridges a node has; orders within 30 s share one",
-	"GET /nodes/{node}/qemu/{vmid}/config":                "proves that the machine is ours and shows what is missing, before it is changed",
+	"GET /nodes/{node}/qemu/{vmid}/config":                "proves that the machine is ours and shows what is missing, before it is changed; once more before it is destroyed",
 	"POST /nodes/{node}/qemu/{vmid}/config":               "all settings at once",
 	"PUT /nodes/{node}/qemu/{vmid}/config":                "all settings at once",
 	"PUT /nodes/{node}/qemu/{vmid}/resize":                "the config call cannot change a disk's size",
@@ -32,7 +31,7 @@ var needed = map[string]string{
 	"GET /nodes/{node}/tasks":                             "the ends of all tasks of a node in one answer",
 	"GET /nodes/{node}/tasks/{upid}/status":               "the end of a task",
 	"GET /nodes/{node}/tasks/{upid}/log":                  "the warnings of a task",
-	"GET /nodes/{node}/storage":                           "which storages hold backups",
+	"GET /nodes/{node}/storage":                           "which storages hold backups; terminations within 10 s share one",
 	"GET /nodes/{node}/storage/{storage}/content":         "backups must go before the machine, after it nobody may see them",
 	"GET /nodes/{node}/qemu/{vmid}/firewall/options":      "which options are missing",
 	"PUT /nodes/{node}/qemu/{vmid}/firewall/options":      "sets them",

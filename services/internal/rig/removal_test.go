@@ -49,7 +49,7 @@ func TestRemoval(t *testing.T) {
 			},
 			mend: func(r *Rig, vm *vmlinev1.VM) {
 				c := r.clusters(Edge{})[Cluster]
-				backups, err := c.Backups(r.t.Context(), vm.GetNode(), int(vm.GetVmid()))
+				backups, err := c.Backups(r.t.Context(), vm.GetNode(), []string{"local", "shared1"}, int(vm.GetVmid()))
 				must(r.t, err)
 				if len(backups) != 2 {
 					r.t.Errorf("%d backups are left, want both", len(backups))

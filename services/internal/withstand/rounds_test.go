@@ -39,7 +39,7 @@ var rounds = []round{
 		kind: vmlinev1.Operation_KIND_REINSTALL,
 		calls: []faulty{
 			readConfig, readStatus, dropSnap, stops, destroys, clones, configure, resize,
-			readOptions, setOptions, readSet, makeSet, addToSet, readRules, addRule, starts, asksAgent,
+			setOptions, makeSet, addToSet, readRules, addRule, starts, asksAgent,
 		},
 		before: func(y *yard, vmid int) { y.Sim.AddSnapshot(vmid, "before", "") },
 	},
