@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,46 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if _, err := b.History(ctx, "*"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a ref that cannot be: %v", err)
+	}
+}
+
+// TestEachSince: a reader that comes again gets every change since, in its order, and no other.
+func TestEachSince(t *testing.T) {
+	t.Parallel()
+	b := open(t, Options{})
+	ctx := testContext(t)
+	last := uint64(0)
+	since := func() (seqs []uint64) {
+		t.Helper()
+		err := b.EachSince(ctx, last, func(e Entry) error {
+			seqs, last = append(seqs, e.Seq), e.Seq
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seqs
+	}
+	if got := since(); got != nil {
+		t.Errorf("an empty log: %v", got)
+	}
+	first, second := begin(t, b, "a-1", create), begin(t, b, "a-2", create)
+	if got, want := since(), []uint64{first, second}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := since(); got != nil {
+		t.Errorf("nothing has changed: %v", got)
+	}
+	third, err := b.Append(ctx, admitted("a-1", create), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fourth, err := b.Append(ctx, admitted("a-1", create), third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := since(), []uint64{third, fourth}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -65,14 +65,13 @@ func (d *dry) place(ctx context.Context) error {
 
 // would chooses a place without taking it.
 func (f *inFlight) would(ctx context.Context, vm *vmlinev1.VM, inv placement.Inventory) (placement.Choice, error) {
-	ours, err := f.read(ctx, false)
-	if err != nil {
+	if err := f.read(ctx, false); err != nil {
 		return placement.Choice{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	inv = without(inv, int(vm.GetVmid()))
-	return placement.Choose(inv, f.others(ours, vm, inv), vm.GetPackage())
+	return placement.Choose(inv, f.others(vm, inv), vm.GetPackage())
 }
 
 // next is the VMID that the VM holds, or the lowest that is free now; 0 for none.

@@ -54,11 +54,10 @@ func TestInFlightOfOthers(t *testing.T) {
 	b := openBus(t, func() time.Time { return now }, nil)
 	f := newInFlight(b)
 	others := func() (nodes []string) {
-		all, err := f.read(t.Context(), true)
-		must(t, err)
+		must(t, f.read(t.Context(), true))
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		for _, m := range f.others(all, orderOf(99), twoNodes()) {
+		for _, m := range f.others(orderOf(99), twoNodes()) {
 			nodes = append(nodes, m.Node)
 		}
 		slices.Sort(nodes)
@@ -96,6 +95,15 @@ func TestInFlightOfOthers(t *testing.T) {
 	now = now.Add(time.Second)
 	state(5, "dc1", "b", vmlinev1.Status_STATUS_SET_IP)
 	check("its state says another place", "b", "b")
+
+	last, err := b.Last(t.Context(), "w1-1")
+	must(t, err)
+	last.VM.Status = vmlinev1.Status_STATUS_TERMINATED
+	_, err = b.Append(t.Context(), last.VM, last.Seq)
+	must(t, err)
+	check("one is gone", "b")
+	now = now.Add(anew)
+	check("everything is read again", "b")
 }
 
 // TestOverALimit: of two processes that took the last room, the one that looks later sees it.

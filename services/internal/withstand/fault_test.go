@@ -269,6 +269,8 @@ func TestRow7FaultsOfSharedCalls(t *testing.T) {
 var (
 	sharedCreates = []faulty{
 		{"resources", http.MethodGet, "/cluster/resources", false, false},
+		{"maintenance", http.MethodGet, "/cluster/ha/status/current", false, false},
+		{"bridges", http.MethodGet, "/nodes/*/network", false, false},
 		{"task", http.MethodGet, "/nodes/*/tasks/*/status", false, false},
 	}
 	sharedTerminates = []faulty{
