@@ -1,9 +1,6 @@
 package pvesim
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // vmCreate makes a new VM.
 func (q *call) vmCreate() (any, error) {
@@ -121,10 +118,7 @@ func bootOrder(conf map[string]string) string {
 			break
 		}
 	}
-	if len(order) == 0 {
-		return " "
-	}
-	return "order=" + strings.Join(order, ";")
+	return showBoot(order)
 }
 
 func isBootable(slot string) bool { return slot != "efidisk0" && slot != "tpmstate0" }

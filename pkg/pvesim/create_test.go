@@ -65,3 +65,29 @@ func TestBootOrderThatNobodyGave(t *testing.T) {
 		}
 	}
 }
+
+func TestBootOrderFollowsDevices(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	s.data("PUT", conf101, "scsi1=local:1&ide0=none,media=cdrom")
+	s.data("PUT", conf101, "boot=order=scsi0;scsi1;net0") // the new CD drive was in it
+	for _, c := range []struct{ change, boot string }{
+		{"boot=order=scsi0;scsi1;net0", "order=scsi0;scsi1;net0"},
+		{"ide1=none,media=cdrom", "order=scsi0;scsi1;net0;ide1"},
+		{"delete=scsi1", "order=scsi0;net0;ide1"},
+		{"delete=cores", "order=scsi0;net0;ide1"},
+		{"delete=net0,ide1&boot=order=scsi0", "order=scsi0"},
+		{"delete=scsi0", " "},
+	} {
+		s.data("PUT", conf101, c.change)
+		if got := s.conf(101, "boot"); got != c.boot {
+			t.Errorf("%s: boot %v, want %s", c.change, got, c.boot)
+		}
+	}
+	const text = "invalid bootorder: device 'scsi0' does not exist'"
+	s.refused("PUT", conf101, "boot=order=scsi0", 500, text)
+	s.ends("POST", conf101, "boot=order=scsi0", text)
+	s.data("PUT", conf101, "boot=order=scsi0&scsi0=local:1&protection=1")
+	s.refused("PUT", conf101, "delete=scsi0", 500, "can't remove drive 'scsi0' - protection mode enabled")
+	s.refused("PUT", conf101, "boot=order=scsi0;ide2&delete=ide2", 500, "invalid bootorder: device 'ide2' does not exist'")
+}

@@ -91,8 +91,8 @@ func (c *Cluster) bootDisk(v *vm) int64 {
 
 // bootDisks are the slots that a VM tries to boot from, in order. Without an order it is the first disk.
 func bootDisks(conf map[string]string) []string {
-	if list, ok := strings.CutPrefix(conf["boot"], "order="); ok {
-		return listOf(list)
+	if list := bootDevices(conf); list != nil {
+		return list
 	}
 	if conf["bootdisk"] != "" {
 		return []string{conf["bootdisk"]}

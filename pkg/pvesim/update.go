@@ -13,6 +13,10 @@ func (u *update) run() error {
 	if err := u.checkState(v); err != nil {
 		return err
 	}
+	if err := u.checkBoot(v); err != nil {
+		return err
+	}
+	u.followBoot(v)
 	if err := u.apply(v); err != nil {
 		return err
 	}
@@ -81,6 +85,9 @@ func (u *update) drop(v *vm, k string) error {
 		u.q.c.freeIfUnreferenced(v, k)
 		delete(v.conf, k)
 		return nil
+	}
+	if isDrive(k) && v.conf["protection"] == "1" {
+		return fail("can't remove drive '%s' - protection mode enabled", k)
 	}
 	if p, ok := v.pending[k]; ok && isDrive(k) {
 		delete(v.pending, k)
