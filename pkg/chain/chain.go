@@ -22,7 +22,8 @@ const (
 	DNS         Service = "dns"
 )
 
-// Services are all of them.
+// Services are all of them, in the order in which they are asked for a plan: a machine is made with its
+// addresses, is started where it was made, and has its names when it is there.
 var Services = []Service{IPAM, Provisioner, Lifecycle, DNS}
 
 // Power is the power state that a step or a command needs to find.

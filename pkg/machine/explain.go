@@ -38,7 +38,7 @@ func Explain(err error, kept string) error {
 	case errors.Is(err, ErrAbsent):
 		return &bus.NeedsPerson{
 			Cause: err.Error(), Err: err, Kept: kept,
-			Next: "Somebody has removed it. Terminate the service to release its addresses and its VMID, or repeat the order to make the machine again.",
+			Next: "Somebody has removed it. To have it made again, repeat the order or the reinstallation that was making it; if it was ready already, cancel this operation and reinstall. Or terminate the service to release its addresses and its VMID.",
 		}
 	}
 	if LockOf(err) != "" || pve.KindOf(err) == pve.Locked {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/api"
@@ -49,69 +47,22 @@ func (g *gateway) validate(ctx context.Context, in *ActionInput) (*struct{ Body 
 	return &struct{ Body api.Validation }{v}, err
 }
 
-// plan asks every service that owns a step of the operation what the step would do. Where a step would
-// find that others are not needed, its owner is asked first, and the others about what is left.
+// plan asks the services that own the steps of the operation what they would do.
 func (g *gateway) plan(ctx context.Context, vm *vmlinev1.VM, v *api.Validation) error {
-	first := &vmlinev1.PlanReply{}
-	if planning, _ := chain.StepTo(vmlinev1.Status_STATUS_PLANNED); slices.Contains(ahead(vm), planning.To) {
-		if err := g.ask(ctx, planning.Owner, bus.QuestionPlan, &vmlinev1.PlanRequest{Vm: vm}, first); err != nil {
-			return err
-		}
-		if first.GetProblem() != nil {
-			collect([]*vmlinev1.PlanReply{first}, ahead(vm), v)
-			return nil
-		}
-		if route := first.GetRoute(); len(route) > 0 {
-			vm.Operation.Route = route
-		}
-	}
-	owners := ownersOf(ahead(vm))
-	replies := make([]*vmlinev1.PlanReply, len(owners))
-	asking, ctx := errgroup.WithContext(ctx)
-	for i, owner := range owners {
-		replies[i] = &vmlinev1.PlanReply{}
-		asking.Go(func() error {
-			return g.ask(ctx, owner, bus.QuestionPlan, &vmlinev1.PlanRequest{Vm: vm}, replies[i])
-		})
-	}
-	if err := asking.Wait(); err != nil {
+	foreseen, err := chain.Foresee(vm, func(service chain.Service, vm *vmlinev1.VM) (*vmlinev1.PlanReply, error) {
+		reply := &vmlinev1.PlanReply{}
+		return reply, g.ask(ctx, service, bus.QuestionPlan, &vmlinev1.PlanRequest{Vm: vm}, reply)
+	})
+	if err != nil {
 		return err
 	}
-	collect(replies, ahead(vm), v)
+	for _, step := range foreseen.Steps {
+		v.Steps = append(v.Steps, api.FromPlan(step))
+	}
+	for _, p := range foreseen.Problems {
+		v.OK, v.Problems = false, append(v.Problems, *api.FromProblem(p))
+	}
 	return nil
-}
-
-// ahead are the statuses that the VM's operation has still to reach.
-func ahead(vm *vmlinev1.VM) []vmlinev1.Status {
-	return vm.GetOperation().GetRoute()[len(vm.GetOperation().GetReached()):]
-}
-
-// ownersOf are the services that own the steps to statuses.
-func ownersOf(statuses []vmlinev1.Status) []chain.Service {
-	var owners []chain.Service
-	for _, status := range statuses {
-		if step, ok := chain.StepTo(status); ok && !slices.Contains(owners, step.Owner) {
-			owners = append(owners, step.Owner)
-		}
-	}
-	return owners
-}
-
-// collect puts what the services have answered into the order of the statuses.
-func collect(replies []*vmlinev1.PlanReply, ahead []vmlinev1.Status, v *api.Validation) {
-	for _, reply := range replies {
-		for _, step := range reply.GetSteps() {
-			v.Steps = append(v.Steps, api.FromPlan(step))
-		}
-		if p := api.FromProblem(reply.GetProblem()); p != nil {
-			v.OK, v.Problems = false, append(v.Problems, *p)
-		}
-	}
-	order := map[string]int{}
-	for i, status := range slices.Backward(ahead) {
-		order[chain.Name(status)] = i
-	}
-	slices.SortStableFunc(v.Steps, func(a, b api.PlannedStep) int { return order[a.Name] - order[b.Name] })
 }
 
 // ask asks a service; its error is a problem.

@@ -36,6 +36,7 @@ func (s *service) plan(ctx context.Context, req *vmlinev1.PlanRequest) (*vmlinev
 			break
 		}
 	}
+	reply.Vm = vm
 	return reply, nil
 }
 

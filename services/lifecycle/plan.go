@@ -18,10 +18,10 @@ import (
 func (l *lifecycle) plan(ctx context.Context, request *vmlinev1.PlanRequest) (*vmlinev1.PlanReply, error) {
 	p := &planner{l: l, vm: request.GetVm()}
 	reply := &vmlinev1.PlanReply{}
-	op := p.vm.GetOperation()
+	op, home := p.vm.GetOperation(), p.vm.GetNode()
 	for _, status := range op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):] {
 		if status == vmlinev1.Status_STATUS_CLONE {
-			p.power = stopped // whatever was there before, a clone stands still
+			p.power, p.vm.Node = stopped, home // whatever was there before, and where, a clone stands still
 		}
 		if step, _ := chain.StepTo(status); step.Owner != chain.Lifecycle {
 			continue

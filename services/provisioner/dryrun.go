@@ -28,6 +28,7 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 	for _, status := range slices.Clone(ahead(vm.GetOperation())) {
 		step, ok := chain.StepTo(status)
 		if !ok || step.Owner != chain.Provisioner {
+			d.stopped = d.stopped || status == vmlinev1.Status_STATUS_STOPPED
 			continue
 		}
 		d.t.Step = step
@@ -44,6 +45,7 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 			reply.Route = vm.GetOperation().GetRoute()
 		}
 	}
+	reply.Vm = vm
 	return reply, nil
 }
 
@@ -75,6 +77,8 @@ type dry struct {
 	// made says that the machine is not there yet: its firewall would be the template's.
 	made    bool
 	running bool
+	// stopped says that a step before takes its power away.
+	stopped bool
 	agent   bool
 	// The plan of the configuration, once a step has asked for it.
 	todo *plan.Plan
@@ -143,7 +147,7 @@ func (d *dry) look(ctx context.Context, c *pve.Client) error {
 	}
 	noteStatus(d.vm, status)
 	d.vm.Node, d.found, d.looked = found.Node, found, true
-	d.running, d.agent = status.Status == "running", status.Agent
+	d.running, d.agent = status.Status == "running" && !d.stopped, status.Agent
 	return nil
 }
 

@@ -15,8 +15,17 @@ import (
 	"github.com/vmline/vmline/services/provisioner/internal/plan"
 )
 
-// clone plans where the machine would be made, and of what.
+// clone plans where the machine would be made, and of what, unless an earlier attempt has made it.
 func (d *dry) clone(ctx context.Context, c *pve.Client) error {
+	if d.vm.GetVmid() != 0 && !slices.Contains(d.vm.GetOperation().GetRoute(), vmlinev1.Status_STATUS_REMOVED) {
+		err := d.look(ctx, c)
+		if err == nil {
+			d.note("the machine %d is there already", d.vm.GetVmid())
+		}
+		if !errors.Is(err, machine.ErrAbsent) {
+			return err
+		}
+	}
 	if d.vm.GetVmid() == 0 || d.vm.GetTemplateVmid() == 0 {
 		if err := d.place(ctx); err != nil {
 			return err

@@ -76,7 +76,10 @@ type PlanReply struct {
 	Problem *Problem `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
 	// route are the statuses that the operation would pass, where the service has found that some are not
 	// needed; empty where it has not looked.
-	Route         []Status `protobuf:"varint,3,rep,packed,name=route,proto3,enum=vmline.v1.Status" json:"route,omitempty"`
+	Route []Status `protobuf:"varint,3,rep,packed,name=route,proto3,enum=vmline.v1.Status" json:"route,omitempty"`
+	// vm is the VM as it would be after the service's steps: what they have foreseen of it, such as its
+	// addresses, node and VMID, the steps of other services build on.
+	Vm            *VM `protobuf:"bytes,4,opt,name=vm,proto3" json:"vm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -128,6 +131,13 @@ func (x *PlanReply) GetProblem() *Problem {
 func (x *PlanReply) GetRoute() []Status {
 	if x != nil {
 		return x.Route
+	}
+	return nil
+}
+
+func (x *PlanReply) GetVm() *VM {
+	if x != nil {
+		return x.Vm
 	}
 	return nil
 }
@@ -1390,11 +1400,12 @@ const file_vmline_v1_question_proto_rawDesc = "" +
 	"\n" +
 	"\x18vmline/v1/question.proto\x12\tvmline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13vmline/v1/dns.proto\x1a\x14vmline/v1/ipam.proto\x1a\x12vmline/v1/vm.proto\",\n" +
 	"\vPlanRequest\x12\x1d\n" +
-	"\x02vm\x18\x01 \x01(\v2\r.vmline.v1.VMR\x02vm\"\x90\x01\n" +
+	"\x02vm\x18\x01 \x01(\v2\r.vmline.v1.VMR\x02vm\"\xaf\x01\n" +
 	"\tPlanReply\x12,\n" +
 	"\x05steps\x18\x01 \x03(\v2\x16.vmline.v1.PlannedStepR\x05steps\x12,\n" +
 	"\aproblem\x18\x02 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12'\n" +
-	"\x05route\x18\x03 \x03(\x0e2\x11.vmline.v1.StatusR\x05route\"x\n" +
+	"\x05route\x18\x03 \x03(\x0e2\x11.vmline.v1.StatusR\x05route\x12\x1d\n" +
+	"\x02vm\x18\x04 \x01(\v2\r.vmline.v1.VMR\x02vm\"x\n" +
 	"\vPlannedStep\x12%\n" +
 	"\x04step\x18\x01 \x01(\x0e2\x11.vmline.v1.StatusR\x04step\x12,\n" +
 	"\x05calls\x18\x02 \x03(\v2\x16.vmline.v1.PlannedCallR\x05calls\x12\x14\n" +
@@ -1534,29 +1545,30 @@ var file_vmline_v1_question_proto_depIdxs = []int32{
 	2,  // 1: vmline.v1.PlanReply.steps:type_name -> vmline.v1.PlannedStep
 	23, // 2: vmline.v1.PlanReply.problem:type_name -> vmline.v1.Problem
 	24, // 3: vmline.v1.PlanReply.route:type_name -> vmline.v1.Status
-	24, // 4: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
-	3,  // 5: vmline.v1.PlannedStep.calls:type_name -> vmline.v1.PlannedCall
-	21, // 6: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
-	6,  // 7: vmline.v1.InventoryReply.clusters:type_name -> vmline.v1.ClusterInventory
-	7,  // 8: vmline.v1.ClusterInventory.nodes:type_name -> vmline.v1.NodeInventory
-	8,  // 9: vmline.v1.ClusterInventory.templates:type_name -> vmline.v1.Template
-	9,  // 10: vmline.v1.ClusterInventory.storages:type_name -> vmline.v1.StorageInventory
-	12, // 11: vmline.v1.AddressHistoryReply.holdings:type_name -> vmline.v1.AddressHolding
-	25, // 12: vmline.v1.AddressHolding.from:type_name -> google.protobuf.Timestamp
-	25, // 13: vmline.v1.AddressHolding.to:type_name -> google.protobuf.Timestamp
-	15, // 14: vmline.v1.PoolsReply.pools:type_name -> vmline.v1.PoolUse
-	16, // 15: vmline.v1.PoolsReply.held:type_name -> vmline.v1.HeldAddress
-	26, // 16: vmline.v1.PoolUse.pool:type_name -> vmline.v1.Pool
-	25, // 17: vmline.v1.HeldAddress.since:type_name -> google.protobuf.Timestamp
-	19, // 18: vmline.v1.DnsDiffReply.vms:type_name -> vmline.v1.DnsDiff
-	20, // 19: vmline.v1.DnsDiff.names:type_name -> vmline.v1.NameDiff
-	27, // 20: vmline.v1.NameDiff.wanted:type_name -> vmline.v1.RRset
-	27, // 21: vmline.v1.NameDiff.standing:type_name -> vmline.v1.RRset
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 4: vmline.v1.PlanReply.vm:type_name -> vmline.v1.VM
+	24, // 5: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
+	3,  // 6: vmline.v1.PlannedStep.calls:type_name -> vmline.v1.PlannedCall
+	21, // 7: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
+	6,  // 8: vmline.v1.InventoryReply.clusters:type_name -> vmline.v1.ClusterInventory
+	7,  // 9: vmline.v1.ClusterInventory.nodes:type_name -> vmline.v1.NodeInventory
+	8,  // 10: vmline.v1.ClusterInventory.templates:type_name -> vmline.v1.Template
+	9,  // 11: vmline.v1.ClusterInventory.storages:type_name -> vmline.v1.StorageInventory
+	12, // 12: vmline.v1.AddressHistoryReply.holdings:type_name -> vmline.v1.AddressHolding
+	25, // 13: vmline.v1.AddressHolding.from:type_name -> google.protobuf.Timestamp
+	25, // 14: vmline.v1.AddressHolding.to:type_name -> google.protobuf.Timestamp
+	15, // 15: vmline.v1.PoolsReply.pools:type_name -> vmline.v1.PoolUse
+	16, // 16: vmline.v1.PoolsReply.held:type_name -> vmline.v1.HeldAddress
+	26, // 17: vmline.v1.PoolUse.pool:type_name -> vmline.v1.Pool
+	25, // 18: vmline.v1.HeldAddress.since:type_name -> google.protobuf.Timestamp
+	19, // 19: vmline.v1.DnsDiffReply.vms:type_name -> vmline.v1.DnsDiff
+	20, // 20: vmline.v1.DnsDiff.names:type_name -> vmline.v1.NameDiff
+	27, // 21: vmline.v1.NameDiff.wanted:type_name -> vmline.v1.RRset
+	27, // 22: vmline.v1.NameDiff.standing:type_name -> vmline.v1.RRset
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_question_proto_init() }

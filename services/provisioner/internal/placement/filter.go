@@ -21,6 +21,8 @@ func (inv Inventory) leftOut(n pve.Node, pkg *vmlinev1.Package) *refusal {
 		return &refusal{"is in maintenance", true}
 	case inv.Mute[n.Name]:
 		return &refusal{"does not answer", true}
+	case n.MaxCPU > 0 && float64(pkg.GetCores()) > n.MaxCPU:
+		return &refusal{fmt.Sprintf("has %.0f cores, and Proxmox starts no machine there with the package's %d", n.MaxCPU, pkg.GetCores()), false}
 	}
 	bridge := pkg.GetNetwork().GetBridge()
 	here, judged := inv.Bridges[n.Name]

@@ -71,6 +71,7 @@ type way struct {
 //	is in maintenance                                   yes        yes
 //	lacks the bridge or a storage                       yes        no
 //	has the storage, but it is not active               yes        yes
+//	has fewer cores than the machine                    yes        no
 //	would be over the limit of memory or CPU            yes        yes
 //	has no room on the storage for a full clone         yes        yes
 //

@@ -78,6 +78,7 @@ func TestChoose(t *testing.T) {
 		{name: "a local template whose node is full: migration", template: "lone", pkg: &pkg{MemoryMib: 33 << 10}, want: Choice{9003, "n1", "n1", "n3"}},
 		{name: "what is on its way counts", template: "debian", ours: []Machine{{VMID: 101, Node: "n2", Memory: 3 * gb, OnItsWay: true}}, want: Choice{9001, "n1", "n1", "n1"}},
 		{name: "cores count too", template: "debian", ours: []Machine{{VMID: 101, Node: "n2", Cores: 60, OnItsWay: true}}, want: Choice{9001, "n1", "n1", "n1"}},
+		{name: "the one node with that many cores", template: "lone", change: func(i *Inventory) { i.Nodes[2].MaxCPU = 24 }, pkg: &pkg{Cores: 24}, want: Choice{9003, "n1", "n1", "n3"}},
 		{name: "one that was moved counts where it is", template: "debian", change: func(i *Inventory) {
 			i.VMs = append(i.VMs, pve.VM{VMID: 101, Node: "n2", MaxMem: 60 * gb})
 		}, ours: []Machine{{VMID: 101, Node: "n1", Memory: 60 * gb}}, want: Choice{9001, "n1", "n1", "n1"}},
@@ -112,7 +113,9 @@ func TestChoose(t *testing.T) {
 		}, pkg: &pkg{MemoryMib: 1 << 20, Cores: 500}, want: Choice{9003, "n1", "n1", "n1"}},
 
 		{name: "no room anywhere", template: "debian", pkg: &pkg{MemoryMib: 65 << 10}, refused: "node n1 would have 97.0 GiB of memory promised, counting what is on its way, and its limit is 64.0 GiB; node n2", passing: true},
-		{name: "too many cores", template: "debian", pkg: &pkg{Node: "n1", Cores: 65}, refused: "node n1, which the package names, would have 67 cores promised, counting what is on its way, and its limit is 64", passing: true},
+		{name: "too many cores", template: "debian", pkg: &pkg{Node: "n1", Cores: 16}, ours: []Machine{{VMID: 101, Node: "n1", Cores: 47, OnItsWay: true}},
+			refused: "node n1, which the package names, would have 65 cores promised, counting what is on its way, and its limit is 64", passing: true},
+		{name: "more cores than any node has", template: "debian", pkg: &pkg{Cores: 17}, refused: "node n1 has 16 cores, and Proxmox starts no machine there with the package's 17; node n2", passing: true},
 		{name: "no room for a full clone", template: "lone", change: func(i *Inventory) { i.on(9003, "san") }, pkg: full("san"),
 			ours: []Machine{{VMID: 101, Node: "n2", Storage: "san", Disk: 97 * gb, OnItsWay: true}}, refused: "has 3.0 GiB free on storage san, counting what is on its way, and the clone needs 4.0 GiB", passing: true},
 		{name: "volumes that are whole from the start", template: "lone", change: func(i *Inventory) {

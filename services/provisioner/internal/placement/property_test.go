@@ -54,6 +54,9 @@ func fits(inv Inventory, ours []Machine, p *pkg, n pve.Node) bool {
 	if !allowed || !n.Online || inv.Maintenance[n.Name] || inv.Mute[n.Name] || !slices.Contains(inv.Bridges[n.Name], "vmbr0") {
 		return false
 	}
+	if float64(p.GetCores()) > n.MaxCPU {
+		return false
+	}
 	memory, cores := taken(inv, ours, n)
 	if float64(memory+int64(p.GetMemoryMib())<<20) > inv.Limits.Memory*float64(n.MaxMem) || cores+float64(p.GetCores()) > inv.Limits.CPU*n.MaxCPU {
 		return false
