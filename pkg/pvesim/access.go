@@ -3,6 +3,7 @@ package pvesim
 import (
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -187,10 +188,11 @@ func (a *access) proves(name, secret string, now time.Time) bool {
 
 // signature is n random bytes in Base64: a client must encode what they contain.
 func (c *Cluster) signature(n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(c.rnd.Uint32())
+	b := []byte{}
+	for len(b) < n {
+		b = binary.BigEndian.AppendUint64(b, c.rnd.Uint64())
 	}
+	b = b[:n]
 	return base64.StdEncoding.EncodeToString(b)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/luthermonson/go-proxmox"
@@ -17,7 +18,6 @@ func TestGoProxmoxCallsOfConsolesFilesAndBackups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const archive = "local:backup/" // the name has the time in it
 	for _, c := range []check{
 		{"UploadString", runs(func() (*proxmox.Task, error) { return store.UploadString("iso", "install.iso", "CD001") })},
 		{"DownloadURL", runs(func() (*proxmox.Task, error) {
@@ -37,9 +37,7 @@ func TestGoProxmoxCallsOfConsolesFilesAndBackups(t *testing.T) {
 			return vm.ConfigSync(ctx, proxmox.VirtualMachineOption{Name: "vga", Value: "serial0"})
 		}},
 		{"Stop", runs(func() (*proxmox.Task, error) { return vm.Stop(ctx) })}, // another console needs it
-		{"Start", func() error {
-			return runs(func() (*proxmox.Task, error) { return vm.Start(ctx) })()
-		}},
+		{"Start", runs(func() (*proxmox.Task, error) { return vm.Start(ctx) })},
 		{"TermProxy on a serial console", gives(func() (*proxmox.Term, error) { return vm.TermProxy(ctx) }, func(v *proxmox.Term) bool { return v.Port == 5901 && v.Ticket != "" })},
 		{"SendKey", func() error { return vm.SendKey(ctx, "ctrl-alt-delete") }},
 		{"AgentFileWrite", func() error { return vm.AgentFileWrite(ctx, "/etc/motd", []byte("Hello, you!\n")) }},
@@ -60,36 +58,34 @@ func TestGoProxmoxCallsOfConsolesFilesAndBackups(t *testing.T) {
 		{"QEMUCPUModels", some(func() ([]*proxmox.QEMUCPUModel, error) { return node.QEMUCPUModels(ctx, "") })},
 		{"QEMUMachineTypes", some(func() ([]*proxmox.QEMUMachineType, error) { return node.QEMUMachineTypes(ctx, "") })},
 		{"Disks", some(func() ([]*proxmox.Disk, error) { return node.Disks(ctx, false, false, "") })},
-		{"Vzdump and restore", func() error {
-			if err := runs(func() (*proxmox.Task, error) {
-				return node.Vzdump(ctx, &proxmox.VirtualMachineBackupOptions{VMID: 150, Storage: "local"})
-			})(); err != nil {
-				return err
+		{"Vzdump", runs(func() (*proxmox.Task, error) {
+			return node.Vzdump(ctx, &proxmox.VirtualMachineBackupOptions{VMID: 150, Storage: "local"})
+		})},
+		{"VzdumpExtractConfig and NewVirtualMachine from a backup", runs(func() (*proxmox.Task, error) {
+			volid, err := backupIn(ctx, store)
+			if err != nil {
+				return nil, err
 			}
-			return restores(ctx, node, store, archive)
-		}},
+			if conf, err := node.VzdumpExtractConfig(ctx, volid); err != nil || conf.Memory == 0 {
+				return nil, fmt.Errorf("configuration %+v, %w", conf, err)
+			}
+			return node.NewVirtualMachine(ctx, 170, proxmox.VirtualMachineOption{Name: "archive", Value: volid}, proxmox.VirtualMachineOption{Name: "unique", Value: 1})
+		})},
 	} {
 		c.run(t)
 	}
 }
 
-// restores makes VM 170 from the backup that is in a storage.
-func restores(ctx context.Context, node *proxmox.Node, store *proxmox.Storage, prefix string) error {
+// backupIn finds a backup in a storage.
+func backupIn(ctx context.Context, store *proxmox.Storage) (volid string, err error) {
 	list, err := store.GetContent(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, c := range list {
-		if len(c.Volid) < len(prefix) || c.Volid[:len(prefix)] != prefix {
-			continue
+		if strings.HasPrefix(c.Volid, "local:backup/") {
+			return c.Volid, nil
 		}
-		conf, err := node.VzdumpExtractConfig(ctx, c.Volid)
-		if err != nil || conf.Memory == 0 {
-			return fmt.Errorf("configuration %+v, %w", conf, err)
-		}
-		return runs(func() (*proxmox.Task, error) {
-			return node.NewVirtualMachine(ctx, 170, proxmox.VirtualMachineOption{Name: "archive", Value: c.Volid}, proxmox.VirtualMachineOption{Name: "unique", Value: 1})
-		})()
 	}
-	return errors.New("no backup")
+	return "", errors.New("no backup")
 }

@@ -16,8 +16,11 @@
 // seconds and, under the same seed, always alike.
 //
 // It is held against what a real Proxmox VE 9.2 was recorded to answer, and against the description of its
-// API: each method that it has takes all parameters with all limits. Tests serve two clients that are not
-// ours, go-proxmox and Python's proxmoxer.
+// API: each method that it has takes all parameters with all limits. Tests serve clients that are not ours:
+// go-proxmox (v0.8.2) and Python's proxmoxer (1.2.0) run; of the Terraform providers bpg/proxmox and
+// Telmate/proxmox, of cv4pve-api-php and of scripts around curl the requests are played (testdata/clients).
+// By hand these were tried: Ansible's community.general (6.6.2), fence_pve (4.12.1),
+// and npm's proxmox-api (1.1.1) and iobroker.proxmox (2.6.3).
 //
 // Guests answer through their agent: cloud-init's status, passwords, a few commands (see [Guest]). A migration
 // and a reboot are what they are on a node: the first leaves its reason to its log, the second ends when the

@@ -93,8 +93,8 @@ func (u *upload) keep(file io.Reader) error {
 	var head bytes.Buffer
 	n, err := io.CopyN(&head, file, headSize)
 	var sum hash.Hash
-	if make, ok := checksums[u.fields["checksum-algorithm"]]; ok {
-		sum = make()
+	if start, ok := checksums[u.fields["checksum-algorithm"]]; ok {
+		sum = start()
 		sum.Write(head.Bytes())
 	}
 	if err == nil {
