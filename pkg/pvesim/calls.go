@@ -13,6 +13,8 @@ import (
 type call struct {
 	c      *Cluster
 	who    identity
+	method string
+	path   string            // without the base
 	vars   map[string]string // from the path
 	p      params
 	node   string // the node that does the work
@@ -145,9 +147,9 @@ func (q *call) serve(r *http.Request, parts []string, came content) (any, error)
 		return nil, err
 	}
 	if rt == nil {
-		return nil, &apiError{code: 501, reason: "Method '" + r.Method + " /" + strings.Join(parts, "/") + "' not implemented", exact: true}
+		return nil, notImplemented(r.Method, "/"+strings.Join(parts, "/"))
 	}
-	q.vars = vars
+	q.vars, q.method, q.path = vars, r.Method, "/"+strings.Join(parts, "/")
 	sent, err := parseParams(r, came)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type Cluster struct {
 	nodeFirewalls map[string]*firewall
 	groups        map[string]*firewall   // security groups
 	ha            map[string]*haResource // by "vm:101"
+	haRules       map[string]*haEntry
+	haGroups      map[string]*haEntry
 	access        access
 	options       map[string]string // datacenter.cfg
 	backupJobs    []*backupJob
@@ -69,6 +71,8 @@ func New(cfg Config) *Cluster {
 		nodeFirewalls: map[string]*firewall{},
 		groups:        map[string]*firewall{},
 		ha:            map[string]*haResource{},
+		haRules:       map[string]*haEntry{},
+		haGroups:      map[string]*haEntry{},
 		options:       map[string]string{},
 		flocks:        map[string]*flock{},
 		tasks:         map[string]*task{},

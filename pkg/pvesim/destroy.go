@@ -82,6 +82,7 @@ func (c *Cluster) destroy(v *vm, unreferenced bool) {
 	}
 	delete(c.vms, v.id)
 	delete(c.ha, haID(v.id))
+	c.forgetInRules(haID(v.id))
 	delete(c.firewalls, v.id)
 	c.leavePools(v.id)
 	c.access.forget("/vms/" + itoa(v.id))

@@ -28,6 +28,9 @@
 //
 // Nothing is fetched from a network: behind every URL that a node is to download there is a file of one size.
 //
-// Not simulated: containers, the web interface and consoles, HA groups and rules,
-// replication, Ceph, SDN beyond the nodes' bridges. Such calls get the 501 of an unknown path.
+// Rules of high availability and backup jobs are kept, and nothing is moved or saved for their sake. A console
+// gives a ticket, and nobody listens at its port.
+//
+// Not simulated: containers, the web interface, replication, Ceph, SDN beyond the nodes' bridges. Such calls
+// get the 501 of an unknown path.
 package pvesim

@@ -48,3 +48,8 @@ func noConfig(node string, vmid int) error {
 func oneLine(s string) string {
 	return strings.NewReplacer("\n", " ", "\r", " ").Replace(strings.TrimRight(s, "\n"))
 }
+
+// notImplemented is the error for a method that a path does not have.
+func notImplemented(method, path string) error {
+	return &apiError{code: 501, reason: "Method '" + method + " " + path + "' not implemented", exact: true}
+}

@@ -61,6 +61,8 @@ var formats = map[string]format{
 	"groupid":       shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters"),
 	"ha-sid":        shape(`^((vm|ct|fa):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'"),
 	"ip":            isIP,
+	"ha-sid-list":   each(shape(`^((vm|ct):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'")),
+	"ha-nodes":      each(shape(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(:\d+)?$`, "value does not look like a valid ha node specification")),
 	"vmid":          isVMID,
 	"vmid-list":     each(isVMID),
 	"dns-name":      isDNSName,

@@ -84,6 +84,9 @@ func (r *haResource) set(p params) {
 }
 
 func (q *call) haCreate() (any, error) {
+	if err := q.checkGroup(); err != nil {
+		return nil, err
+	}
 	name := strings.TrimPrefix(q.p["sid"], "vm:")
 	for id := range q.c.vms {
 		if itoa(id) != name {
@@ -109,6 +112,9 @@ func (q *call) haUpdate() (any, error) {
 	if err := checkDigest(q.p["digest"], digestOf(r.settings)); err != nil {
 		return nil, err
 	}
+	if err := q.checkGroup(); err != nil {
+		return nil, err
+	}
 	for _, k := range listOf(q.p["delete"]) {
 		delete(r.settings, k)
 	}
@@ -123,6 +129,9 @@ func (q *call) haDelete() (any, error) {
 		return nil, err
 	}
 	delete(q.c.ha, haID(r.vmid))
+	if q.p.str("purge", "1") == "1" {
+		q.c.forgetInRules(haID(r.vmid))
+	}
 	return nil, nil
 }
 

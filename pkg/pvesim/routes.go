@@ -42,7 +42,7 @@ var routeTable []*route
 // routeRows is the whole API: method, path, permission, parameters, handler.
 func routeRows() []routeRow {
 	return slices.Concat(
-		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
+		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
 		firewallRows("/cluster/firewall", dcAudit, dcModify), firewallRows(fwPath, audit, netCfg),
 	)
 }
@@ -56,7 +56,8 @@ type routeRow struct {
 var fromClusterFS = []string{fwPath + "/rules", fwPath + "/ipset", fwPath + "/aliases", fwPath + "/refs"}
 
 func buildRoutes() []*route {
-	configFields, haSettings, userSchema, backupFields = parseSchema("+vmconfig"), parseSchema("+ha"), parseSchema("+user"), parseSchema("+backupjob")
+	configFields, haSettings, userSchema = parseSchema("+vmconfig"), parseSchema("+ha"), parseSchema("+user")
+	backupFields, haFields = parseSchema("+backupjob"), parseSchema("+harule +hagroup")
 	pathFields = parseSchema("node:node vmid:vmid storage:storage-id snapname:configid<40 pos:int(0..)")
 	table := []*route{}
 	for _, row := range routeRows() {

@@ -97,9 +97,11 @@ var sharedTables = map[string]string{
 		email_from:string fencing:enum(watchdog,hardware,both) ha:string http_proxy:string keyboard:enum(keymap) language:enum(languages)
 		mac_prefix:string max_workers:int(1..) migration:string migration_unsecure:bool next-id:string notify:string
 		registered-tags:string replication:string tag-style:string u2f:string user-tag-access:string webauthn:string`,
-	"file": `checksum:string>checksum-algorithm checksum-algorithm:enum(md5,sha1,sha224,sha256,sha384,sha512)>checksum content!:enum(iso,vztmpl,import) filename!:string<255`,
-	"ha":   `comment:string<4096 failback:bool group:configid max_relocate:int(0..) max_restart:int(0..) state:enum(started,stopped,enabled,disabled,ignored)`,
-	"pool": `comment:string allow-move:bool delete:bool storage:storage-list vms:vmid-list`,
+	"harule":  `affinity:enum(positive,negative) comment:string<4096 disable:bool nodes:ha-nodes strict:bool type!:enum(node-affinity,resource-affinity)`,
+	"hagroup": `comment:string<4096 nofailback:bool restricted:bool`,
+	"file":    `checksum:string>checksum-algorithm checksum-algorithm:enum(md5,sha1,sha224,sha256,sha384,sha512)>checksum content!:enum(iso,vztmpl,import) filename!:string<255`,
+	"ha":      `comment:string<4096 failback:bool group:configid max_relocate:int(0..) max_restart:int(0..) state:enum(started,stopped,enabled,disabled,ignored)`,
+	"pool":    `comment:string allow-move:bool delete:bool storage:storage-list vms:vmid-list`,
 }
 
 // configFields are the keys of a VM's configuration.
