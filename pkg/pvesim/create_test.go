@@ -89,5 +89,15 @@ func TestBootOrderFollowsDevices(t *testing.T) {
 	s.ends("POST", conf101, "boot=order=scsi0", text)
 	s.data("PUT", conf101, "boot=order=scsi0&scsi0=local:1&protection=1")
 	s.refused("PUT", conf101, "delete=scsi0", 500, "can't remove drive 'scsi0' - protection mode enabled")
+	for boot, want := range map[string]string{
+		"order=scsi0;scsi31": "boot.order: invalid format - invalid boot device 'scsi31'",
+		"order=efidisk0":     "boot.order: invalid format - invalid boot device 'efidisk0'",
+		"scsi0":              "boot.legacy: value does not match the regex pattern",
+	} {
+		if got := s.do("PUT", conf101, "boot="+boot); got.code != 400 || !strings.Contains(string(got.body), want) {
+			t.Errorf("boot=%s: %d %s", boot, got.code, got.body)
+		}
+	}
+	s.data("PUT", conf101, "boot=cdn")
 	s.refused("PUT", conf101, "boot=order=scsi0;ide2&delete=ide2", 500, "invalid bootorder: device 'ide2' does not exist'")
 }

@@ -6,19 +6,14 @@ import (
 	"strings"
 )
 
-// haRuleRoutes say where machines under high availability may run: by rules since version 9, by groups before.
-// The simulator keeps them and moves nothing.
+// haRuleRoutes say where machines under high availability may run, since version 9. The simulator keeps the
+// rules and moves nothing.
 var haRuleRoutes = []routeRow{
 	{"GET", "/cluster/ha/rules", dcAudit, "resource:string type:enum(node-affinity,resource-affinity)", rules((*call).haRuleList)},
 	{"POST", "/cluster/ha/rules", haChange, "+harule resources!:ha-sid-list rule!:configid", rules((*call).haRuleCreate)},
 	{"GET", "/cluster/ha/rules/{rule}", dcAudit, "", rules((*call).haRuleShow)},
 	{"PUT", "/cluster/ha/rules/{rule}", haChange, "+harule delete:configid-list<4096 digest:string<64 resources:ha-sid-list", rules((*call).haRuleUpdate)},
 	{"DELETE", "/cluster/ha/rules/{rule}", haChange, "", rules((*call).haRuleDelete)},
-	{"GET", "/cluster/ha/groups", dcAudit, "", groups("index groups", (*call).haGroupList)},
-	{"POST", "/cluster/ha/groups", haChange, "+hagroup group!:configid nodes!:ha-nodes type:enum(group)", groups("create group", (*call).haGroupCreate)},
-	{"GET", "/cluster/ha/groups/{group}", dcAudit, "", groups("read group", (*call).haGroupShow)},
-	{"PUT", "/cluster/ha/groups/{group}", haChange, "+hagroup delete:configid-list<4096 digest:string<64 nodes:ha-nodes", groups("update group", (*call).haGroupUpdate)},
-	{"DELETE", "/cluster/ha/groups/{group}", haChange, "", groups("delete group", (*call).haGroupDelete)},
 }
 
 // haEntry is a rule or a group: its settings by name, and the place that it was made at.
@@ -43,16 +38,6 @@ func rules(handler func(*call) (any, error)) func(*call) (any, error) {
 	return func(q *call) (any, error) {
 		if !q.c.release.nine {
 			return nil, notImplemented(q.method, q.path)
-		}
-		return handler(q)
-	}
-}
-
-// groups is a handler that version 9 refuses.
-func groups(what string, handler func(*call) (any, error)) func(*call) (any, error) {
-	return func(q *call) (any, error) {
-		if q.c.release.nine {
-			return nil, fail("cannot %s: ha groups have been migrated to rules", what)
 		}
 		return handler(q)
 	}
@@ -176,7 +161,7 @@ func (q *call) checkRule(name string, set map[string]string, what string) error 
 	case len(unmanaged) > 0:
 		return fail("%scannot use unmanaged resource(s) %s.", what, strings.Join(unmanaged, ", "))
 	case len(unknown) > 0:
-		return fail("%scannot use non-existant node(s) %s.", what, strings.Join(unknown, ", "))
+		return fail("%scannot use non-existant node(s) %s.", what, strings.Join(unknown, ", ")) //nolint:misspell // Proxmox VE's own words
 	case set[needs] == "":
 		return badParam(needs, "property is missing and it is not optional")
 	case needs == "affinity" && len(sids) < 2:
@@ -192,67 +177,4 @@ func (c *Cluster) forgetInRules(sid string) {
 		e.set["resources"] = strings.Join(sids, ",")
 		return len(sids) == 0
 	})
-}
-
-func (q *call) haGroupList() (any, error) {
-	out := []any{}
-	for _, name := range sortedKeys(q.c.haGroups) {
-		out = append(out, q.c.haGroups[name].show("group", name))
-	}
-	return out, nil
-}
-
-func (q *call) haGroupShow() (any, error) {
-	e, err := q.entryNamed(q.c.haGroups, "group", "no such ha group '%s'")
-	if err != nil {
-		return nil, err
-	}
-	return e.show("group", q.vars["group"]), nil
-}
-
-func (q *call) haGroupCreate() (any, error) {
-	name := q.p["group"]
-	if q.c.haGroups[name] != nil {
-		return nil, fail("create ha group failed: ha group ID '%s' already defined", name)
-	}
-	e := &haEntry{set: map[string]string{"type": "group"}}
-	e.set = q.merge(e, "group")
-	q.c.haGroups[name] = e
-	return nil, nil
-}
-
-func (q *call) haGroupUpdate() (any, error) {
-	e, err := q.entryNamed(q.c.haGroups, "group", "update ha group failed: no such ha group '%s'")
-	if err != nil {
-		return nil, err
-	}
-	if err := checkDigest(q.p["digest"], digestOf(e.set)); err != nil {
-		return nil, err
-	}
-	e.set = q.merge(e, "group")
-	return nil, nil
-}
-
-func (q *call) haGroupDelete() (any, error) {
-	for sid, r := range q.c.ha {
-		if r.settings["group"] == q.vars["group"] {
-			return nil, fail("delete ha group failed: ha group is used by service '%s'", sid)
-		}
-	}
-	delete(q.c.haGroups, q.vars["group"])
-	return nil, nil
-}
-
-// checkGroup checks the group that a machine is to be in.
-func (q *call) checkGroup() error {
-	group := q.p["group"]
-	switch {
-	case group == "":
-		return nil
-	case q.c.release.nine:
-		return fail("invalid parameter 'group': ha groups have been migrated to rules")
-	case q.c.haGroups[group] == nil:
-		return fail("HA group '%s' does not exist", group)
-	}
-	return nil
 }

@@ -15,7 +15,7 @@ func TestRulesOfHighAvailability(t *testing.T) {
 	const path = "/cluster/ha/rules"
 	for params, want := range map[string]string{
 		"rule=r1&type=node-affinity&resources=vm:103&nodes=pve1":                "create ha rule failed: cannot use unmanaged resource(s) vm:103.",
-		"rule=r1&type=node-affinity&resources=vm:101&nodes=pve1,pve9":           "create ha rule failed: cannot use non-existant node(s) pve9.",
+		"rule=r1&type=node-affinity&resources=vm:101&nodes=pve1,pve9":           "create ha rule failed: cannot use non-existant node(s) pve9.", //nolint:misspell // Proxmox VE's own words
 		"rule=r1&type=node-affinity&resources=vm:101":                           `"nodes":"property is missing`,
 		"rule=r1&type=resource-affinity&resources=vm:101&affinity=negative":     "less than two resources",
 		"rule=r1&type=resource-affinity&resources=vm:101,vm:102&affinity=never": `"affinity":"value 'never' does not have a value`,

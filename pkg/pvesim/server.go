@@ -26,6 +26,7 @@ type Server struct {
 	Fingerprint string
 
 	cluster  *Cluster
+	tls      *tls.Config // nil without TLS
 	listener net.Listener
 	ctx      context.Context // of the calls
 	cancel   context.CancelFunc
@@ -55,9 +56,8 @@ func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, er
 	scheme := "http"
 	if conf != nil {
 		scheme = "https"
-		l = tls.NewListener(l, conf)
 	}
-	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, Fingerprint: sha256Of(pem), cluster: c, listener: l, conns: map[net.Conn]bool{}}
+	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, Fingerprint: sha256Of(pem), cluster: c, tls: conf, listener: l, conns: map[net.Conn]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.accept()
@@ -111,19 +111,29 @@ func (s *Server) serve(conn net.Conn) {
 		delete(s.conns, conn)
 		s.mu.Unlock()
 	}()
-	limit := &io.LimitedReader{R: conn}
-	in, out := bufio.NewReader(limit), bufio.NewWriter(conn)
+	if s.tls == nil {
+		s.converse(conn)
+	} else if stream := secure(conn, s.tls); stream != nil {
+		defer stream.Close()
+		s.converse(stream)
+	}
+}
+
+// converse reads requests and answers them.
+func (s *Server) converse(stream net.Conn) {
+	limit := &io.LimitedReader{R: stream}
+	in, out := bufio.NewReader(limit), bufio.NewWriter(stream)
 	for {
 		limit.N = maxHeader + maxBody
 		r, err := http.ReadRequest(in)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !isNetError(err) {
-				fmt.Fprint(conn, "HTTP/1.1 400 bad request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+				fmt.Fprint(stream, "HTTP/1.1 400 bad request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 			}
 			return
 		}
 		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
-			fmt.Fprint(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+			fmt.Fprint(stream, "HTTP/1.1 100 Continue\r\n\r\n")
 		}
 		if isUpload(r) {
 			limit.N = max(limit.N, r.ContentLength)

@@ -3,6 +3,8 @@ package pvesim
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +91,37 @@ func TestWire(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTLSWithAndWithout: who forgets TLS is sent back, who does not is served.
+func TestTLSWithAndWithout(t *testing.T) {
+	c := New(Default())
+	defer c.Close()
+	s, err := c.ListenTLS("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.CertPEM)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	plain := strings.Replace(s.URL, "https://", "http://", 1)
+	for _, x := range []struct{ method, url, status, location string }{
+		{"GET", plain + "/version?x=1", "301 Moved Permanently", s.URL + "/version?x=1"},
+		{"POST", plain + "/pools", "308 Permanent Redirect", s.URL + "/pools"},
+		{"GET", s.URL + "/version", "401 No ticket", ""},
+	} {
+		r, _ := http.NewRequestWithContext(t.Context(), x.method, x.url, http.NoBody)
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.Status != x.status || resp.Header.Get("Location") != x.location {
+			t.Errorf("%s %s: %s to %q", x.method, x.url, resp.Status, resp.Header.Get("Location"))
+		}
 	}
 }
 

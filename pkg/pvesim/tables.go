@@ -36,7 +36,7 @@ var sharedTables = map[string]string{
 	// The keys of a VM's configuration.
 	"vmconfig": `
 		acpi:bool affinity:string agent:agent allow-ksm:bool amd-sev:string arch:enum(x86_64,aarch64) args:string
-		audio0:string autostart:bool balloon:int(0..) bios:enum(seabios,ovmf) boot:string bootdisk:bootdisk cdrom:ide
+		audio0:string autostart:bool balloon:int(0..) bios:enum(seabios,ovmf) boot:boot bootdisk:bootdisk cdrom:ide
 		cicustom:cicustom cipassword:string citype:enum(configdrive2,nocloud,opennebula) ciupgrade:bool ciuser:string
 		cores:int(1..) cpu:cpu cpulimit:num(0..128) cpuunits:int(1..262144) description:string<8192 efidisk0:efidisk
 		force:bool freeze:bool hookscript:volume-id hostpci[16]:string hotplug:hotplug hugepages:enum(any,2,1024)
