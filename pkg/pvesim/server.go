@@ -5,14 +5,18 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/vmline/vmline/pkg/secrets"
 )
 
 // Server is a cluster that listens on a TCP address. It speaks HTTP/1.1 itself, because net/http's
@@ -36,19 +40,29 @@ type Server struct {
 }
 
 // Listen serves the API without TLS on a TCP address such as "127.0.0.1:0".
-func (c *Cluster) Listen(addr string) (*Server, error) { return c.listen(addr, nil, nil) }
+func (c *Cluster) Listen(addr string) (*Server, error) { return c.listen(addr, nil) }
 
 // ListenTLS serves the API with a certificate that it makes for the address, localhost and the loopback
 // addresses.
 func (c *Cluster) ListenTLS(addr string) (*Server, error) {
-	cert, pem, err := selfSigned(addr, c.cfg.Now())
-	if err != nil {
-		return nil, fmt.Errorf("pvesim: making a certificate for %s: %w", addr, err)
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if host, _, err := net.SplitHostPort(addr); err == nil && !slices.Contains(names, host) {
+		names = append(names, host)
 	}
-	return c.listen(addr, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, pem)
+	cert, err := secrets.NewCertificate(names)
+	if err != nil {
+		return nil, fmt.Errorf("pvesim: certificate for %s: %w", addr, err)
+	}
+	s, err := c.listen(addr, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return nil, err
+	}
+	s.CertPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
+	s.Fingerprint = secrets.Fingerprint(cert)
+	return s, nil
 }
 
-func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, error) {
+func (c *Cluster) listen(addr string, conf *tls.Config) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("pvesim: %w", err)
@@ -57,7 +71,7 @@ func (c *Cluster) listen(addr string, conf *tls.Config, pem []byte) (*Server, er
 	if conf != nil {
 		scheme = "https"
 	}
-	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", CertPEM: pem, Fingerprint: sha256Of(pem), cluster: c, tls: conf, listener: l, conns: map[net.Conn]bool{}}
+	s := &Server{URL: scheme + "://" + l.Addr().String() + "/api2/json", cluster: c, tls: conf, listener: l, conns: map[net.Conn]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Add(1)
 	go s.accept()

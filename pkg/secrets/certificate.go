@@ -44,6 +44,19 @@ func LoadOrCreateCertificate(dir string, names []string) (tls.Certificate, error
 	return pair, nil
 }
 
+// NewCertificate makes a certificate for names and addresses that is stored nowhere. It is signed by itself.
+func NewCertificate(names []string) (tls.Certificate, error) {
+	key, err := newCertificateKey()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	certificate, err := signOwn(key, names, time.Now())
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair([]byte(certificate), []byte(key))
+}
+
 // Fingerprint is the SHA-256 of a certificate as tools print it: AB:CD:...
 func Fingerprint(c tls.Certificate) string {
 	if len(c.Certificate) == 0 {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -23,6 +20,7 @@ import (
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/internal/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,38 +35,7 @@ func startMiniredis(t testing.TB) *redis.Options {
 	return &redis.Options{Addr: miniredis.RunT(t).Addr()}
 }
 
-func startRedis(t testing.TB) *redis.Options {
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	dir, err := os.MkdirTemp("", "ipam") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "redis")
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	o := &redis.Options{Network: "unix", Addr: socket}
-	client := redis.NewClient(o)
-	defer client.Close()
-	for deadline := time.Now().Add(10 * time.Second); client.Ping(t.Context()).Err() != nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("redis-server did not start")
-		}
-		if err := bus.Pause(t.Context(), 5*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return o
-}
+func startRedis(t testing.TB) *redis.Options { return redistest.Start(t).Options() }
 
 // world is a NATS server and a Redis that any number of instances of the service share.
 type world struct {

@@ -3,10 +3,6 @@ package cachetest
 
 import (
 	"log/slog"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/vmline/vmline/services/gateway/internal/cache"
+	"github.com/vmline/vmline/services/internal/redistest"
 )
 
 // Server is a Redis that a test can take away.
@@ -47,38 +44,10 @@ func embedded(t testing.TB) *Server {
 
 // process stops the process to take it away: connections stay open and nothing answers.
 func process(t testing.TB) *Server {
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	dir, err := os.MkdirTemp("", "gateway") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
-	must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the test is over
-	socket := filepath.Join(dir, "redis")
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no") //nolint:gosec,noctx // G204: the path is that of redis-server; it ends with the test
-	must(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended already
-		_ = cmd.Wait()
-	})
-	s := &Server{
-		Client: redis.NewClient(&redis.Options{Network: "unix", Addr: socket, ReadTimeout: time.Second, MaxRetries: -1}),
-		Away:   func() { must(t, cmd.Process.Signal(syscall.SIGSTOP)) },
-		Back:   func() { must(t, cmd.Process.Signal(syscall.SIGCONT)) },
-	}
+	server := redistest.Start(t)
+	options := server.Options()
+	options.ReadTimeout, options.MaxRetries = time.Second, -1
+	s := &Server{Client: redis.NewClient(options), Away: server.Hang, Back: server.Resume}
 	t.Cleanup(func() { _ = s.Client.Close() }) // the test is over
-	for deadline := time.Now().Add(10 * time.Second); s.Client.Ping(t.Context()).Err() != nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("Redis did not start")
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 	return s
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

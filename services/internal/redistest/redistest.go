@@ -1,0 +1,90 @@
+// Package redistest starts a real redis-server for a test. It is imported by tests only.
+package redistest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// startTime is how long a redis-server may take until it answers.
+const startTime = 10 * time.Second
+
+// Server is a redis-server that keeps nothing on disk and ends with its test.
+type Server struct {
+	// Socket is the path of the Unix socket that it listens on, and on nothing else.
+	Socket  string
+	t       testing.TB
+	process *os.Process
+}
+
+// Installed says whether there is a redis-server on this machine.
+func Installed() bool {
+	_, err := exec.LookPath("redis-server")
+	return err == nil
+}
+
+// Start returns a server that answers, or skips the test where none is installed.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	dir, err := os.MkdirTemp("", "redis") //nolint:usetesting // sockets have short paths, a test's own directory may be too deep
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the test is over
+	socket := filepath.Join(dir, "socket")
+	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no") //nolint:gosec,noctx // G204: the path is that of redis-server; it ends with the test
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended already
+		_ = cmd.Wait()
+	})
+	s := &Server{Socket: socket, t: t, process: cmd.Process}
+	s.await()
+	return s
+}
+
+func (s *Server) await() {
+	s.t.Helper()
+	client := redis.NewClient(s.Options())
+	defer func() { _ = client.Close() }() // it has only been asked
+	for deadline := time.Now().Add(startTime); client.Ping(s.t.Context()).Err() != nil; {
+		if time.Now().After(deadline) {
+			s.t.Fatal("redis-server did not start")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// Options are those of a client of the server, which is never moved to another address.
+func (s *Server) Options() *redis.Options {
+	return &redis.Options{
+		Network: "unix", Addr: s.Socket,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// Hang has connections stay open and nothing answer, until Resume.
+func (s *Server) Hang() { s.signal(syscall.SIGSTOP) }
+
+// Resume ends a Hang.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
