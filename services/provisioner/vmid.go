@@ -193,15 +193,17 @@ func (v *vmids) releaseAll(ctx context.Context, vm *vmlinev1.VM) error {
 }
 
 // holds returns the VMID that the VM has reserved already, for example before a crash: the first,
-// if there are several.
+// if there are several. Only what was reserved after avoid counts, because what came before it was
+// somebody else's machine too.
 func (v *vmids) holds(vm *vmlinev1.VM, avoid int) (vmid int, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var oldest uint64
-	for key, revision := range v.held[vm.GetUid()] {
+	held := v.held[vm.GetUid()]
+	after, oldest := held[vmidKey(vm.GetCluster(), avoid)], uint64(0)
+	for key, revision := range held {
 		cluster, number, _ := strings.Cut(key, ".")
 		id, err := strconv.Atoi(number)
-		if err != nil || cluster != vm.GetCluster() || id == avoid || (ok && revision > oldest) {
+		if err != nil || cluster != vm.GetCluster() || revision <= after || (ok && revision > oldest) {
 			continue
 		}
 		vmid, ok, oldest = id, true, revision
@@ -238,13 +240,15 @@ func (v *vmids) resting(key string) bool {
 	return ok && v.bus.Now().Sub(at) < v.restTime
 }
 
-// await returns a channel that is closed once the bucket has shown the key.
+// await returns a channel that is closed once the bucket has shown the key, whatever became of the key
+// before that.
 func (v *vmids) await(key string) <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	shown := make(chan struct{})
-	v.awaited[key] = shown
-	return shown
+	if v.awaited[key] == nil {
+		v.awaited[key] = make(chan struct{})
+	}
+	return v.awaited[key]
 }
 
 func (v *vmids) note(key, uid string, revision uint64) {
@@ -270,5 +274,4 @@ func (v *vmids) forget(key string) {
 		delete(v.held, uid)
 	}
 	delete(v.taken, key)
-	delete(v.awaited, key)
 }

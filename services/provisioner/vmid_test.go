@@ -143,6 +143,30 @@ func TestReserveAnotherThanTheForeignOne(t *testing.T) {
 	if err != nil || again != second {
 		t.Fatalf("got %d, %v; want %d", again, err, second)
 	}
+	// Nor does a second foreign one lead back to the first.
+	third, _, err := v.reserve(t.Context(), newVM(1), none, second)
+	if err != nil || third == first || third == second {
+		t.Fatalf("got %d, %v; want neither %d nor %d", third, err, first, second)
+	}
+}
+
+// TestAKeyThatChangesHandsIsShown: another worker's key came and went while two orders wait for the same
+// number, of which the bucket then gives it to one.
+func TestAKeyThatChangesHandsIsShown(t *testing.T) {
+	const key = "dc1.100"
+	v := instance(t, openBus(t, nil, nil))
+	v.note(key, "theirs", 1)
+	first := v.await(key)
+	v.forget(key)
+	second := v.await(key)
+	v.note(key, "u1", 3)
+	for _, shown := range []<-chan struct{}{first, second} {
+		select {
+		case <-shown:
+		default:
+			t.Error("an order waits for ever")
+		}
+	}
 }
 
 func TestReleaseOnlyOnesOwn(t *testing.T) {

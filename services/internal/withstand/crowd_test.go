@@ -67,6 +67,34 @@ func TestRows2And8And16Crowd(t *testing.T) {
 	foreign.check()
 }
 
+// TestRow2ForeignMachinesAllTheWay has somebody else's machine take every VMID of an order, four times.
+func TestRow2ForeignMachinesAllTheWay(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, rig.Options{})
+	foreign := &foreigners{t: t, sim: r.Sim}
+	tried := map[int]bool{}
+	ahead := &between{before: func(_ int, c call) {
+		if !c.is(http.MethodPost, "/clone") {
+			return
+		}
+		vmid := newID(c.req)
+		if tried[vmid] {
+			t.Errorf("VMID %d is tried again", vmid)
+		}
+		if tried[vmid] = true; len(tried) <= 4 {
+			foreign.arrive(vmid)
+		}
+	}}
+	startAll(r, 1, ahead.proxmoxEdge())
+	r.Order("late-5101", rig.Small("late"))
+	r.Await("late-5101", rig.Ended(create))
+	r.CheckWorld()
+	if len(tried) != 5 {
+		t.Errorf("VMIDs tried: %v", tried)
+	}
+	foreign.unchanged()
+}
+
 // foreigners are machines that are not ours, as they were when they came.
 type foreigners struct {
 	t    *testing.T
