@@ -89,3 +89,39 @@ func backupIn(ctx context.Context, store *proxmox.Storage) (volid string, err er
 	}
 	return "", errors.New("no backup")
 }
+
+// TestGoProxmoxOwnCloudInit is how the Cluster API's provider gives a machine its first settings: on a CD of its
+// own, which is uploaded and goes when the guest has read it.
+func TestGoProxmoxOwnCloudInit(t *testing.T) {
+	_, node, vm := goProxmox(t)
+	ctx := t.Context()
+	fresh := func() error {
+		got, err := node.VirtualMachine(ctx, 150)
+		if err == nil {
+			*vm = *got
+		}
+		return err
+	}
+	for _, c := range []check{
+		{"Stop", runs(func() (*proxmox.Task, error) { return vm.Stop(ctx) })},
+		{"CloudInit", func() error { return vm.CloudInit(ctx, "ide3", "#cloud-config\n", "instance-id: x\n", "", "") }},
+		{"VirtualMachine", fresh},
+		{"its CD", gives(func() (*proxmox.VirtualMachineConfig, error) { return vm.VirtualMachineConfig, nil }, func(c *proxmox.VirtualMachineConfig) bool {
+			return c.Boot == "order=scsi0;ide3" && strings.HasPrefix(c.IDEs["ide3"], "local:iso/user-data-150.iso,media=cdrom,size=")
+		})},
+		{"Start", runs(func() (*proxmox.Task, error) { return vm.Start(ctx) })},
+		{"WaitForAgent", func() error { return vm.WaitForAgent(ctx, 5) }},
+		{"AgentExec of cloud-init", gives(func() (*proxmox.AgentExecStatus, error) {
+			pid, err := vm.AgentExec(ctx, []string{"cloud-init", "status"}, "")
+			if err != nil {
+				return nil, err
+			}
+			return vm.WaitForAgentExecExit(ctx, pid, 5)
+		}, func(s *proxmox.AgentExecStatus) bool { return s.ExitCode == 0 && strings.Contains(s.OutData, "done") })},
+		{"UnmountCloudInitISO", func() error { return vm.UnmountCloudInitISO(ctx, "ide3") }},
+		{"VirtualMachine afterwards", fresh},
+		{"its empty CD drive", gives(func() (string, error) { return vm.VirtualMachineConfig.IDEs["ide3"], nil }, func(s string) bool { return s == "none,media=cdrom" })},
+	} {
+		c.run(t)
+	}
+}
