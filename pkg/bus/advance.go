@@ -20,6 +20,8 @@ func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err err
 		refused *Refused
 	)
 	switch {
+	case errors.As(err, &refused) && vm.GetOperation().GetTakesUp() != "" && !refused.AsBefore:
+		b.park(vm, step, &NeedsPerson{Cause: refused.Cause, Kept: keptHalfway, Next: refused.Next})
 	case errors.As(err, &refused):
 		b.refuse(vm, step, refused)
 	case errors.As(err, &person):
@@ -36,6 +38,9 @@ func (b *Bus) advance(vm *vmlinev1.VM, step chain.Step, outcome Outcome, err err
 		b.reach(vm, step)
 	}
 }
+
+// keptHalfway is what a refusal leaves behind of work that another operation has begun.
+const keptHalfway = "What was changed before stays as it is; this operation has changed nothing."
 
 func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
 	now := timestamppb.New(b.now())

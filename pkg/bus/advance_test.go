@@ -92,6 +92,37 @@ func TestGivingUpAdvises(t *testing.T) {
 	}
 }
 
+// TestARefusalHalfwayWaits: what takes up another's work is parked where it would be refused, so that the VM
+// does not pass for what it was before. A step that sees that it is just that says so.
+func TestARefusalHalfwayWaits(t *testing.T) {
+	for _, tt := range []struct {
+		takesUp  string
+		asBefore bool
+		want     vmlinev1.Operation_State
+		kept     string
+	}{
+		{"", false, vmlinev1.Operation_STATE_REFUSED, "Nothing was changed."},
+		{"earlier", false, vmlinev1.Operation_STATE_PARKED, keptHalfway},
+		{"earlier", true, vmlinev1.Operation_STATE_REFUSED, "Nothing was changed."},
+	} {
+		b, _ := still(RetryPolicy{})
+		vm := admitted("a-1", create)
+		vm.Operation.TakesUp, vm.Operation.Before = tt.takesUp, &vmlinev1.Before{Status: vmlinev1.Status_STATUS_READY}
+		step, _ := chain.Next(vm)
+		b.advance(vm, step, Done, &Refused{Cause: "too small", Next: "Correct it.", AsBefore: tt.asBefore})
+		op, p := vm.GetOperation(), vm.GetProblem()
+		if back := vm.GetStatus() == vmlinev1.Status_STATUS_READY; back != (tt.want == vmlinev1.Operation_STATE_REFUSED) {
+			t.Errorf("%+v: the VM is %s", tt, chain.Name(vm.GetStatus()))
+		}
+		if p == nil {
+			p = op.GetProblem()
+		}
+		if op.GetState() != tt.want || p.GetCause() != "too small" || p.GetKept() != tt.kept || p.GetNext() != "Correct it." {
+			t.Errorf("%+v: ended %v with %v", tt, op.GetState(), p)
+		}
+	}
+}
+
 func TestRetryAfterSaysWhen(t *testing.T) {
 	for _, tt := range []struct{ after, want time.Duration }{
 		{20 * time.Second, 20 * time.Second},

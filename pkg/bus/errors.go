@@ -40,12 +40,15 @@ func (e *NeedsPerson) Error() string { return fmt.Sprintf("%s. %s %s", e.Cause, 
 func (e *NeedsPerson) Unwrap() error { return e.Err }
 
 // Refused is an error of a step that found its operation impossible before it changed anything. The
-// operation ends, and the VM is what it was before.
+// operation ends, and the VM is what it was before. An operation that takes up another's work waits for a
+// person instead: that one may have changed something.
 type Refused struct {
 	// Cause in the words of whoever refused.
 	Cause string
 	// Next says what the sender can do.
 	Next string
+	// AsBefore says that the VM is what it was before, whatever was done to it meanwhile.
+	AsBefore bool
 }
 
 func (e *Refused) Error() string { return fmt.Sprintf("%s. Nothing was changed. %s", e.Cause, e.Next) }

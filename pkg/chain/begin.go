@@ -25,6 +25,11 @@ func Begin(last *vmlinev1.VM, cmd *vmlinev1.Command, now time.Time, newUID func(
 		CreatedAt: cmd.GetCreatedAt(), RequestedBy: cmd.GetRequestedBy(), Params: cmd.GetParams(), Before: before(last, route),
 		RequestDigest: cmd.GetRequestDigest(),
 	}
+	retry := op.GetKind() == vmlinev1.Operation_KIND_RETRY
+	op.Undoes = op.GetKind() == vmlinev1.Operation_KIND_CANCEL || retry && last.GetOperation().GetUndoes()
+	if takesUp(last.GetOperation(), route) {
+		op.TakesUp, op.Result = last.GetOperation().GetId(), resultSoFar(last.GetOperation(), op)
+	}
 	vm.Status, vm.Event, vm.Operation = way.statuses[0], vmlinev1.Event_EVENT_ADMITTED, op
 	vm.Retry, vm.Problem, vm.Carried, vm.Warnings, vm.ProvenAt = nil, nil, nil, nil, nil
 	if vm.GetQueued().GetId() == cmd.GetId() || Goal(op) == vmlinev1.Operation_KIND_TERMINATE {
@@ -52,14 +57,32 @@ func subject(last *vmlinev1.VM, route Route, cmd *vmlinev1.Command, newUID func(
 // before is what the VM was when the work began. A command that takes up or undoes another's work keeps
 // what that one found.
 func before(last *vmlinev1.VM, route Route) *vmlinev1.Before {
-	op := last.GetOperation()
-	unfinished := op.GetState() == vmlinev1.Operation_STATE_RUNNING || op.GetState() == vmlinev1.Operation_STATE_PARKED
-	if unfinished && op.GetBefore() != nil && (Goal(op) == route.Kind || route.Dynamic != nil) {
+	if op := last.GetOperation(); takesUp(op, route) && op.GetBefore() != nil {
 		return proto.CloneOf(op.GetBefore())
 	}
-	return &vmlinev1.Before{
+	b := &vmlinev1.Before{
 		Status: last.GetStatus(), Package: last.GetPackage(), PackageDigest: last.GetPackageDigest(), WantedPower: last.GetWantedPower(),
+		TemplateVmid: last.GetTemplateVmid(), TemplateNode: last.GetTemplateNode(),
 	}
+	for _, a := range last.GetAddresses() {
+		b.Addresses = append(b.Addresses, a.GetAddress())
+	}
+	return b
+}
+
+// takesUp says that a command goes on with the work of an operation that has not ended, or undoes it.
+func takesUp(op *vmlinev1.Operation, route Route) bool {
+	unfinished := op.GetState() == vmlinev1.Operation_STATE_RUNNING || op.GetState() == vmlinev1.Operation_STATE_PARKED
+	return unfinished && (Goal(op) == route.Kind || route.Dynamic != nil)
+}
+
+// resultSoFar is what the work that a command goes on with leaves behind already, for example where a disk
+// went: a person reads it at the end of the whole.
+func resultSoFar(last, op *vmlinev1.Operation) *vmlinev1.Result {
+	if Goal(last) != Goal(op) || last.GetUndoes() != op.GetUndoes() {
+		return nil
+	}
+	return proto.CloneOf(last.GetResult())
 }
 
 // wish writes what the command asks for into the VM.
@@ -78,11 +101,20 @@ func wish(vm, last *vmlinev1.VM, cmd *vmlinev1.Command) {
 	case vmlinev1.Operation_KIND_RETRY:
 		vm.Operation.Params = last.GetOperation().GetParams()
 	case vmlinev1.Operation_KIND_CANCEL:
-		vm.WantedPower = vm.GetOperation().GetBefore().GetWantedPower()
-		if Goal(last.GetOperation()) == vmlinev1.Operation_KIND_CHANGE_PACKAGE {
-			undone := vm.GetOperation().GetBefore()
-			vm.Package, vm.PackageDigest = undone.GetPackage(), undone.GetPackageDigest()
-		}
+		wishBack(vm, Goal(last.GetOperation()))
+	}
+}
+
+// wishBack is what was wanted before the operation that is cancelled.
+func wishBack(vm *vmlinev1.VM, cancelled vmlinev1.Operation_Kind) {
+	was := vm.GetOperation().GetBefore()
+	vm.WantedPower = was.GetWantedPower()
+	switch cancelled {
+	case vmlinev1.Operation_KIND_REINSTALL:
+		vm.TemplateVmid, vm.TemplateNode = was.GetTemplateVmid(), was.GetTemplateNode()
+		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
+	case vmlinev1.Operation_KIND_CHANGE_PACKAGE:
+		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
 	}
 }
 

@@ -76,6 +76,64 @@ func TestWays(t *testing.T) {
 	}
 }
 
+// TestACancellationSentTwice: the second leads where the first does, and does not undo it.
+func TestACancellationSentTwice(t *testing.T) {
+	cancel := &vmlinev1.Command{Id: "first", Kind: vmlinev1.Operation_KIND_CANCEL}
+	for _, tt := range []struct {
+		kind        vmlinev1.Operation_Kind
+		origin, now vmlinev1.Status
+		goal        vmlinev1.Operation_Kind
+		want        string
+	}{
+		{suspend, ready, vmlinev1.Status_STATUS_STOPPED, unsuspend, "stopped, starting, ready"},
+		{unsuspend, vmlinev1.Status_STATUS_SUSPENDED, vmlinev1.Status_STATUS_STARTING, suspend, "starting, stopped, suspended"},
+	} {
+		for _, state := range []vmlinev1.Operation_State{parked, inHand} {
+			vm := half(tt.kind, parked, tt.origin, tt.now)
+			for _, id := range []string{"first", "second"} {
+				cancel.Id = id
+				if d := Admit(vm, cancel); d.Verdict != Admitted {
+					t.Fatalf("%s: %s, %s", id, d.Verdict, d.Reason)
+				}
+				vm = Begin(vm, cancel, time.Unix(0, 0), nil)
+				if op := vm.GetOperation(); names(op.GetRoute()) != tt.want || Goal(op) != tt.goal || op.GetBefore().GetStatus() != tt.origin {
+					t.Errorf("%s: %s for %s", id, names(op.GetRoute()), KindName(Goal(op)))
+				}
+				vm.Operation.State = state
+			}
+		}
+	}
+}
+
+// TestWorkThatIsTakenUpKeepsItsResult: what a removal has told a person before it was parked stands at its end.
+func TestWorkThatIsTakenUpKeepsItsResult(t *testing.T) {
+	remove := vmlinev1.Operation_KIND_REMOVE
+	for _, tt := range []struct {
+		kind, next vmlinev1.Operation_Kind
+		state      vmlinev1.Operation_State
+		want       string
+	}{
+		{remove, vmlinev1.Operation_KIND_RETRY, parked, "told"},
+		{remove, remove, parked, "told"},
+		{remove, terminate, parked, ""},
+		{remove, terminate, done, ""},
+		{change, change, parked, "told"},
+		{change, vmlinev1.Operation_KIND_CANCEL, parked, ""},
+		{change, change, done, ""},
+	} {
+		vm := half(tt.kind, tt.state, ready, ready)
+		vm.Operation.Result = &vmlinev1.Result{Note: "told"}
+		next := Begin(vm, &vmlinev1.Command{Id: "next", Kind: tt.next}, time.Unix(0, 0), nil)
+		if got := next.GetOperation().GetResult().GetNote(); got != tt.want {
+			t.Errorf("%s after %s: the result says %q, want %q", KindName(tt.next), KindName(tt.kind), got, tt.want)
+		}
+		takesUp := tt.state == parked && tt.next != terminate
+		if id := next.GetOperation().GetTakesUp(); (id == vm.GetOperation().GetId()) != takesUp || (id == "") == takesUp {
+			t.Errorf("%s after %s takes up %q", KindName(tt.next), KindName(tt.kind), id)
+		}
+	}
+}
+
 func TestCancelOfAChangeWantsThePackageOfBefore(t *testing.T) {
 	vm := half(create, done, NoVM, ready)
 	changed := Begin(vm, &vmlinev1.Command{
@@ -109,6 +167,18 @@ func TestAReinstallationForgetsTheTemplateAndKeepsTheRest(t *testing.T) {
 	}
 	if vm.GetPackage().GetTemplate() != "debian" {
 		t.Error("the state that it was built from has changed")
+	}
+}
+
+func TestCancelOfAReinstallationKnowsTheMachineAgain(t *testing.T) {
+	vm := half(create, done, NoVM, ready)
+	vm.TemplateVmid, vm.TemplateNode = 9000, "pve1"
+	anew := Begin(vm, &vmlinev1.Command{
+		Id: "anew", Kind: vmlinev1.Operation_KIND_REINSTALL, Params: &vmlinev1.Params{Template: "ubuntu", SealedPassword: []byte("sealed")},
+	}, time.Unix(0, 0), nil)
+	back := Begin(anew, &vmlinev1.Command{Id: "back", Kind: vmlinev1.Operation_KIND_CANCEL}, time.Unix(0, 0), nil)
+	if p := back.GetPackage(); p.GetTemplate() != "debian" || p.GetCloudInit() != nil || back.GetTemplateVmid() != 9000 || back.GetTemplateNode() != "pve1" {
+		t.Errorf("the cancellation leaves %v", back)
 	}
 }
 

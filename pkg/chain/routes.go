@@ -202,6 +202,12 @@ func button(kind vmlinev1.Operation_Kind, step vmlinev1.Status, label, does stri
 	return Route{Kind: kind, Label: label, Step: step, From: begin, Building: true, Power: power, Does: does, Dynamic: stepWay(step)}
 }
 
+// wanting is a row whose command wants a power state from now on.
+func wanting(power vmlinev1.RemoteStatus, r Route) Route {
+	r.Wants = power
+	return r
+}
+
 const (
 	running = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING
 	stopped = vmlinev1.RemoteStatus_REMOTE_STATUS_STOPPED
@@ -263,7 +269,7 @@ var routes = []Route{
 		Does: "deletes snapshots and the machine and builds it again with the same VMID, MAC and addresses; backups stay",
 	},
 	button(vmlinev1.Operation_KIND_SET_DEDICATED_IP, vmlinev1.Status_STATUS_SET_IP, "VMSetDedicatedIp", "gives the addresses of the package that are missing", AnyPower),
-	button(vmlinev1.Operation_KIND_CLONE, vmlinev1.Status_STATUS_CLONE, "VMClone", "clones the machine from its template", AnyPower),
+	wanting(running, button(vmlinev1.Operation_KIND_CLONE, vmlinev1.Status_STATUS_CLONE, "VMClone", "clones the machine from its template", AnyPower)),
 	button(vmlinev1.Operation_KIND_SET_CPU_RAM, vmlinev1.Status_STATUS_SET_CPU_RAM, "Set CPU RAM", "sets processor and memory as the package says", Stopped),
 	button(vmlinev1.Operation_KIND_SET_SYSTEM_DISK_SIZE, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_SIZE, "Set System Disk Size", "enlarges the system disk to the size of the package", AnyPower),
 	button(vmlinev1.Operation_KIND_SET_SYSTEM_DISK_BANDWIDTH, vmlinev1.Status_STATUS_SET_SYSTEM_DISK_BANDWIDTH, "Set System Disk Bandwidth", "sets the system disk's limits", AnyPower),

@@ -108,10 +108,12 @@ func cancelWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 		return way{}, errors.New("what was destroyed cannot be made again")
 	case vmlinev1.Operation_KIND_CHANGE_PACKAGE:
 		return way{changing, vmlinev1.Operation_KIND_CHANGE_PACKAGE}, nil
-	case vmlinev1.Operation_KIND_SUSPEND:
+	case vmlinev1.Operation_KIND_SUSPEND, vmlinev1.Operation_KIND_UNSUSPEND:
+		// Where the VM was decides, not the goal: a cancellation that is sent twice leads there twice.
+		if origin == vmlinev1.Status_STATUS_SUSPENDED {
+			return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STOPPED, origin}, vmlinev1.Operation_KIND_SUSPEND}, nil
+		}
 		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_READY}, vmlinev1.Operation_KIND_UNSUSPEND}, nil
-	case vmlinev1.Operation_KIND_UNSUSPEND:
-		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STOPPED, vmlinev1.Status_STATUS_SUSPENDED}, vmlinev1.Operation_KIND_SUSPEND}, nil
 	case vmlinev1.Operation_KIND_REINSTALL:
 		if Passed(vm, vmlinev1.Status_STATUS_REMOVED) || vm.GetTask().GetPurpose() == PurposeDestroy || origin != vmlinev1.Status_STATUS_READY {
 			return way{}, errors.New("the old machine is gone and cannot be made again; retry the reinstallation")

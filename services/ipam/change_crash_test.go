@@ -104,6 +104,7 @@ func TestALateReleaseMissesWhatWasTakenBack(t *testing.T) {
 			f := &fate{at: at, after: after, strike: func() error {
 				cancel := clone(during)
 				cancel.Package, cancel.Operation.Kind = cancel.GetOperation().GetBefore().GetPackage(), vmlinev1.Operation_KIND_CANCEL
+				cancel.Operation.Undoes = true
 				// Admission publishes the cancel before its set_ip begins.
 				if _, err := s.bus.Append(context.Background(), clone(cancel), entry); err != nil {
 					return err

@@ -18,8 +18,9 @@ type need struct {
 	own []netip.Addr
 	// pools serve the package's network, in the order in which they are used.
 	pools []*pool
-	// undo takes back what was to leave before it keeps what was given instead.
+	// undo gives back had, which the VM had before, rather than keep what was given since.
 	undo bool
+	had  []string
 }
 
 // needs reads a VM's package, IPv4 first. Its error is a *bus.NeedsPerson.
@@ -28,7 +29,7 @@ func (s *service) needs(vm *vmlinev1.VM) ([]need, error) {
 	all := []need{{family: ipv4, count: int(network.GetIpv4Count())}, {family: ipv6, count: int(network.GetIpv6Count())}}
 	for i := range all {
 		n := &all[i]
-		n.undo = vm.GetOperation().GetKind() == vmlinev1.Operation_KIND_CANCEL
+		n.undo, n.had = vm.GetOperation().GetUndoes(), vm.GetOperation().GetBefore().GetAddresses()
 		for _, p := range s.pools {
 			if p.serves(pkg, n.family) {
 				n.pools = append(n.pools, p)

@@ -131,8 +131,8 @@ func inOrder(pools []*pool, got [][]uint64) []choice {
 //	of another network               never
 //	chosen by the package            first
 //	listed                           then, the first in the list before the others
-//	listed as leaving                then: better taken back than a new one given; but before all
-//	                                 listed ones when a change is undone: the machine had them
+//	listed as leaving                then: better taken back than a new one given
+//	listed, when a change is undone  those that the VM had before it, and then the others, leaving or not
 //	new                              last; it is not listed, so nothing is said of it when it is too many
 //
 // Those that stay keep their order, so that nothing becomes the machine's first address only because
@@ -174,7 +174,7 @@ func (n need) rank(h holding) int {
 		return 0
 	case h.listed == nil:
 		return len(n.chosen) + 2
-	case h.listed.GetLeaving() == n.undo:
+	case n.undo && slices.Contains(n.had, h.addr.String()), !n.undo && !h.listed.GetLeaving():
 		return len(n.chosen)
 	default:
 		return len(n.chosen) + 1

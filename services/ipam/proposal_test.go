@@ -28,6 +28,9 @@ func TestSortOutKeepsWhatItCan(t *testing.T) {
 				h.listed = serving.describe(h.at.number)
 				h.listed.Leaving = kind == "leaving"
 			}
+			if rapid.Bool().Draw(rt, "had") {
+				n.had = append(n.had, h.addr.String())
+			}
 			if kind == "elsewhere" {
 				h = holding{addr: netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i)), listed: &vmlinev1.Address{Pool: "gone"}}
 			}

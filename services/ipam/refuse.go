@@ -94,11 +94,8 @@ func (s *service) refused(ctx context.Context, vm *vmlinev1.VM, o owner, listed 
 	if err != nil {
 		return err
 	}
-	untouched, err := s.untouched(ctx, vm)
 	switch {
-	case err != nil:
-		return err
-	case untouched:
+	case untouched(vm.GetOperation()):
 		return &bus.Refused{Cause: person.Cause, Next: person.Next}
 	case marked(vm.GetOperation()):
 		person.Kept = "The machine is left as it is and keeps its addresses."
@@ -119,23 +116,9 @@ func (s *service) refused(ctx context.Context, vm *vmlinev1.VM, o owner, listed 
 
 // untouched says that the operation found a VM in use and has changed nothing of it yet: the first
 // step that could is the one to set_ip.
-func (s *service) untouched(ctx context.Context, vm *vmlinev1.VM) (bool, error) {
-	op := vm.GetOperation()
-	switch op.GetKind() {
-	case vmlinev1.Operation_KIND_CHANGE_PACKAGE, vmlinev1.Operation_KIND_SET_DEDICATED_IP:
-	default:
-		return false, nil // a retry or a cancel takes up what another has begun
-	}
-	if op.GetBefore().GetStatus() != vmlinev1.Status_STATUS_READY {
-		return false, nil
-	}
-	log, err := s.bus.History(ctx, vm.GetRef())
-	if errors.Is(err, bus.ErrNotFound) {
-		return true, nil
-	}
-	// The same command may have been sent over one that got stuck half way.
-	first := slices.IndexFunc(log, func(e bus.Entry) bool { return e.VM.GetOperation().GetId() == op.GetId() })
-	return first <= 0 || ended(log[first-1].VM), err
+func untouched(op *vmlinev1.Operation) bool {
+	return op.GetTakesUp() == "" && op.GetBefore().GetStatus() == vmlinev1.Status_STATUS_READY &&
+		slices.Contains([]vmlinev1.Operation_Kind{vmlinev1.Operation_KIND_CHANGE_PACKAGE, vmlinev1.Operation_KIND_SET_DEDICATED_IP}, op.GetKind())
 }
 
 // dropReserved makes free in the index what only the index has for o, and returns what the truth has

@@ -89,25 +89,33 @@ func handOver(ctx context.Context, r removal) (pve.UPID, error) {
 	}
 	slot := freeSlot(cfg)
 	upid, err := r.MoveDisk(ctx, r.found.Node, r.vmid(), disks[0], pve.MoveOptions{TargetVMID: keeper, TargetDisk: slot, Digest: r.found.Config.Digest})
-	if err == nil {
-		r.note(fmt.Sprintf("disk %s goes to VM %d as %s", r.found.Config.Values[disks[0]], keeper, slot))
+	if ordered(err) {
+		r.note(fmt.Sprintf("disk %s", r.found.Config.Values[disks[0]]), fmt.Sprintf("goes to VM %d as %s", keeper, slot))
 	}
 	return upid, err
 }
 
-// note adds to what the operation leaves behind for a person, once.
-func (r removal) note(line string) {
+// ordered says that Proxmox does what it was told, perhaps: a lost answer counts, because nobody learns later
+// what it was.
+func ordered(err error) bool { return err == nil || pve.KindOf(err) == pve.MaybeCommitted }
+
+// note writes what becomes of a thing into what the operation leaves behind for a person, in the place of what
+// an attempt before this one has written of it.
+func (r removal) note(thing, fate string) {
 	op := r.t.VM.GetOperation()
 	if op.GetResult() == nil {
 		op.Result = &vmlinev1.Result{}
 	}
-	switch before := op.GetResult().GetNote(); {
-	case before == "":
-		op.Result.Note = line
-	case !strings.Contains(before, line):
-		op.Result.Note = before + "; " + line
+	var lines []string
+	if before := op.GetResult().GetNote(); before != "" {
+		lines = strings.Split(before, noteBreak)
 	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, thing+" ") })
+	op.Result.Note = strings.Join(append(lines, thing+" "+fate), noteBreak)
 }
+
+// noteBreak stands between the lines of a note.
+const noteBreak = "; "
 
 var unusedKey = regexp.MustCompile(`^unused(\d+)$`)
 

@@ -113,8 +113,8 @@ func takeSnapshot(ctx context.Context, r removal) (pve.UPID, error) {
 		return "", err
 	}
 	upid, err := r.DeleteSnapshot(ctx, r.found.Node, r.vmid(), parent)
-	if err == nil && chain.Goal(r.t.VM.GetOperation()) == vmlinev1.Operation_KIND_REMOVE {
-		r.note("snapshot " + parent + " goes") // from here on the removal is no longer refused: see no
+	if ordered(err) && chain.Goal(r.t.VM.GetOperation()) == vmlinev1.Operation_KIND_REMOVE {
+		r.note("snapshot "+parent, "goes") // from here on the removal is no longer refused: see no
 	}
 	return upid, err
 }

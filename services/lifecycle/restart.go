@@ -51,7 +51,7 @@ func deaf(err error) error {
 	}
 	return &bus.Refused{
 		Cause: "the guest did not shut down in time and runs on as before: " + err.Error(),
-		Next:  "Give it more time, look at its console, or reset it.",
+		Next:  "Give it more time, look at its console, or reset it.", AsBefore: true,
 	}
 }
 

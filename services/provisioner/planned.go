@@ -80,7 +80,7 @@ func (p *provisioner) decide(ctx context.Context, c *pve.Client, vm *vmlinev1.VM
 	if err != nil {
 		return plan.Decision{}, err
 	}
-	undo := vm.GetOperation().GetKind() == vmlinev1.Operation_KIND_CANCEL
+	undo := vm.GetOperation().GetUndoes()
 	o := plan.Options{Before: before, Password: password, Fresh: p.newPassword(vm, password)}
 	decision, err := plan.Change(m, vm, o, undo)
 	if err == nil && !undo {

@@ -911,6 +911,11 @@ type Operation struct {
 	Problem *Problem `protobuf:"bytes,13,opt,name=problem,proto3" json:"problem,omitempty"`
 	// request_digest is the command's.
 	RequestDigest []byte `protobuf:"bytes,14,opt,name=request_digest,json=requestDigest,proto3" json:"request_digest,omitempty"`
+	// takes_up is the id of the unfinished operation whose work this one goes on with, or undoes; "" for none. The
+	// machine may be half changed then, so that a refusal waits for a person.
+	TakesUp string `protobuf:"bytes,15,opt,name=takes_up,json=takesUp,proto3" json:"takes_up,omitempty"`
+	// undoes says that the work before is taken back: of a cancellation, and of a retry of one.
+	Undoes        bool `protobuf:"varint,16,opt,name=undoes,proto3" json:"undoes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1043,6 +1048,20 @@ func (x *Operation) GetRequestDigest() []byte {
 	return nil
 }
 
+func (x *Operation) GetTakesUp() string {
+	if x != nil {
+		return x.TakesUp
+	}
+	return ""
+}
+
+func (x *Operation) GetUndoes() bool {
+	if x != nil {
+		return x.Undoes
+	}
+	return false
+}
+
 // Params are what a command says beside its package.
 type Params struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1152,7 +1171,12 @@ type Before struct {
 	WantedPower   RemoteStatus           `protobuf:"varint,4,opt,name=wanted_power,json=wantedPower,proto3,enum=vmline.v1.RemoteStatus" json:"wanted_power,omitempty"`
 	// remote_status is whether the machine ran when the work began, once that was looked at: a change of
 	// package that stopped it starts it again, also when it is taken up or taken back later.
-	RemoteStatus  RemoteStatus `protobuf:"varint,5,opt,name=remote_status,json=remoteStatus,proto3,enum=vmline.v1.RemoteStatus" json:"remote_status,omitempty"`
+	RemoteStatus RemoteStatus `protobuf:"varint,5,opt,name=remote_status,json=remoteStatus,proto3,enum=vmline.v1.RemoteStatus" json:"remote_status,omitempty"`
+	// template_vmid and template_node are what the machine was made of.
+	TemplateVmid uint32 `protobuf:"varint,6,opt,name=template_vmid,json=templateVmid,proto3" json:"template_vmid,omitempty"`
+	TemplateNode string `protobuf:"bytes,7,opt,name=template_node,json=templateNode,proto3" json:"template_node,omitempty"`
+	// addresses that the VM had, without prefix lengths: a cancellation gives these back.
+	Addresses     []string `protobuf:"bytes,8,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1220,6 +1244,27 @@ func (x *Before) GetRemoteStatus() RemoteStatus {
 		return x.RemoteStatus
 	}
 	return RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+}
+
+func (x *Before) GetTemplateVmid() uint32 {
+	if x != nil {
+		return x.TemplateVmid
+	}
+	return 0
+}
+
+func (x *Before) GetTemplateNode() string {
+	if x != nil {
+		return x.TemplateNode
+	}
+	return ""
+}
+
+func (x *Before) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
 }
 
 // Result is what an operation leaves behind for the billing system's notes.
@@ -1813,7 +1858,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
 	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
 	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\x127\n" +
-	"\tproven_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\bprovenAt\"\xdf\v\n" +
+	"\tproven_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\bprovenAt\"\x92\f\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -1831,7 +1876,9 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x06before\x18\v \x01(\v2\x11.vmline.v1.BeforeR\x06before\x12)\n" +
 	"\x06result\x18\f \x01(\v2\x11.vmline.v1.ResultR\x06result\x12,\n" +
 	"\aproblem\x18\r \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x12%\n" +
-	"\x0erequest_digest\x18\x0e \x01(\fR\rrequestDigest\"\xe4\x05\n" +
+	"\x0erequest_digest\x18\x0e \x01(\fR\rrequestDigest\x12\x19\n" +
+	"\btakes_up\x18\x0f \x01(\tR\atakesUp\x12\x16\n" +
+	"\x06undoes\x18\x10 \x01(\bR\x06undoes\"\xe4\x05\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_CREATE\x10\x01\x12\x12\n" +
@@ -1886,13 +1933,16 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\btemplate\x18\x04 \x01(\tR\btemplate\x12\x12\n" +
 	"\x04vmid\x18\x05 \x01(\rR\x04vmid\x12'\n" +
 	"\x0fsealed_password\x18\x06 \x01(\fR\x0esealedPassword\x12'\n" +
-	"\x0ftimeout_seconds\x18\a \x01(\rR\x0etimeoutSeconds\"\x82\x02\n" +
+	"\x0ftimeout_seconds\x18\a \x01(\rR\x0etimeoutSeconds\"\xea\x02\n" +
 	"\x06Before\x12)\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x11.vmline.v1.StatusR\x06status\x12,\n" +
 	"\apackage\x18\x02 \x01(\v2\x12.vmline.v1.PackageR\apackage\x12%\n" +
 	"\x0epackage_digest\x18\x03 \x01(\fR\rpackageDigest\x12:\n" +
 	"\fwanted_power\x18\x04 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\vwantedPower\x12<\n" +
-	"\rremote_status\x18\x05 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\fremoteStatus\"L\n" +
+	"\rremote_status\x18\x05 \x01(\x0e2\x17.vmline.v1.RemoteStatusR\fremoteStatus\x12#\n" +
+	"\rtemplate_vmid\x18\x06 \x01(\rR\ftemplateVmid\x12#\n" +
+	"\rtemplate_node\x18\a \x01(\tR\ftemplateNode\x12\x1c\n" +
+	"\taddresses\x18\b \x03(\tR\taddresses\"L\n" +
 	"\x06Result\x12.\n" +
 	"\breleased\x18\x01 \x03(\v2\x12.vmline.v1.AddressR\breleased\x12\x12\n" +
 	"\x04note\x18\x02 \x01(\tR\x04note\"\xbd\x01\n" +
