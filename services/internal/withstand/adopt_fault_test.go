@@ -43,7 +43,7 @@ func TestRows12And24FaultsOfAdoption(t *testing.T) {
 	foreign.arrive(5001)
 	startAll(y.Rig, 1, rig.Edge{})
 	y.play(adoptions)
-	y.play(played{round{kind: terminate, all: true}, nil})
+	y.play(played{round{kind: terminate, all: true, known: true}, nil})
 	foreign.unchanged()
 	y.CheckReserved(0, 0)
 	for _, m := range y.machines {

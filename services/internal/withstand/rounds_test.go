@@ -3,7 +3,7 @@ package withstand
 import (
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -32,15 +32,19 @@ var (
 	clones      = faulty{"clone", http.MethodPost, "/nodes/*/qemu/1%04d/clone", true, true}
 )
 
+// Calls that come together.
+var (
+	firewalls = []faulty{readOptions, setOptions, readSet, makeSet, addToSet, readRules, addRule}
+	// builds makes a machine of its template, and has it run.
+	builds = []faulty{clones, readConfig, readStatus, configure, resize, setOptions, makeSet, addToSet, readRules, addRule, starts, asksAgent}
+)
+
 // rounds are the commands in an order in which each finds the machines as it needs them. They run at first.
 // A round that leaves them in another state comes before those that fewer of them meet.
 var rounds = []round{
 	{
-		kind: vmlinev1.Operation_KIND_REINSTALL,
-		calls: []faulty{
-			readConfig, readStatus, dropSnap, stops, destroys, clones, configure, resize,
-			setOptions, makeSet, addToSet, readRules, addRule, starts, asksAgent,
-		},
+		kind:   vmlinev1.Operation_KIND_REINSTALL,
+		calls:  slices.Concat([]faulty{dropSnap, stops, destroys}, builds),
 		before: func(y *yard, vmid int) { y.Sim.AddSnapshot(vmid, "before", "") },
 	},
 	{kind: vmlinev1.Operation_KIND_STOP, all: true, calls: []faulty{readStatus, readConfig, stops}},
@@ -78,12 +82,8 @@ var rounds = []round{
 		},
 	},
 	{
-		kind: vmlinev1.Operation_KIND_SET_FIREWALL, calls: []faulty{readConfig, readOptions, setOptions, readSet, makeSet, addToSet, readRules, addRule},
-		before: func(y *yard, vmid int) {
-			y.by(vmid, http.MethodPut, "/firewall/options", "delete=policy_in,macfilter")
-			y.by(vmid, http.MethodDelete, "/firewall/ipset/ipfilter-net0", "force=1")
-			y.by(vmid, http.MethodDelete, "/firewall/rules/0")
-		},
+		kind: vmlinev1.Operation_KIND_SET_FIREWALL, calls: slices.Concat([]faulty{readConfig}, firewalls),
+		before: (*yard).openFirewall,
 	},
 	{kind: vmlinev1.Operation_KIND_REBOOT, calls: []faulty{readStatus, readConfig, {"reboot", http.MethodPost, "/nodes/*/qemu/%d/status/reboot", true, false}, asksAgent}},
 	{kind: vmlinev1.Operation_KIND_RESET, calls: []faulty{readStatus, readConfig, {"reset", http.MethodPost, "/nodes/*/qemu/%d/status/reset", true, false}, asksAgent}},
@@ -105,17 +105,24 @@ var rounds = []round{
 		calls:  []faulty{readConfig, readStatus, {"migrate", http.MethodPost, "/nodes/*/qemu/%d/migrate", true, false}},
 		params: func(_ *yard, _ trial, vm *vmlinev1.VM) *vmlinev1.Params { return &vmlinev1.Params{Node: elsewhere(vm)} },
 	},
+	{
+		kind: vmlinev1.Operation_KIND_SET_ADDITIONAL_DISK_SIZE, calls: []faulty{readConfig, readStatus, resize, readPending},
+		before: func(y *yard, vmid int) { y.smaller(vmid, "scsi1") },
+	},
 	{kind: vmlinev1.Operation_KIND_SHUTDOWN, all: true, calls: []faulty{readStatus, readConfig, shutsDown}},
 	{
-		kind:  vmlinev1.Operation_KIND_REMOVE,
+		kind: vmlinev1.Operation_KIND_SET_SYSTEM_DISK_SIZE, calls: []faulty{readConfig, readStatus, resize},
+		before: func(y *yard, vmid int) { y.smaller(vmid, "scsi0") },
+	},
+	{
+		kind: vmlinev1.Operation_KIND_REMOVE, check: parkedOnce,
 		calls: []faulty{readConfig, readStatus, dropSnap, {"hand over a disk", http.MethodPost, "/nodes/*/qemu/%d/move_disk", true, false}, destroys},
 		before: func(y *yard, vmid int) {
-			y.by(vmid, http.MethodPut, "/config", "scsi5=shared1:1")
-			y.by(vmid, http.MethodPut, "/config", "delete=scsi5")
+			y.spare(vmid)
 			y.Sim.AddSnapshot(vmid, "before", "")
 		},
 	},
-	{kind: vmlinev1.Operation_KIND_TERMINATE, all: true},
+	{kind: vmlinev1.Operation_KIND_TERMINATE, all: true, known: true},
 }
 
 const newPassword = "correct horse"
@@ -142,18 +149,4 @@ func whereItIs(y *yard, what string, vm *vmlinev1.VM) {
 	if state.Node != vm.GetNode() || state.Status != "running" {
 		y.t.Errorf("%s: it is on %s, %s; its state says %s", what, state.Node, state.Status, vm.GetNode())
 	}
-}
-
-// volume is the volume in a slot of a machine.
-func (y *yard) volume(vmid int, slot string) string {
-	state, _ := y.Sim.VM(vmid)
-	volume, _, _ := strings.Cut(state.Config[slot], ",")
-	return volume
-}
-
-func (y *yard) mac(vmid int) string {
-	state, _ := y.Sim.VM(vmid)
-	_, rest, _ := strings.Cut(state.Config["net0"], "=")
-	mac, _, _ := strings.Cut(rest, ",")
-	return mac
 }
