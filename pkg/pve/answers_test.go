@@ -155,6 +155,7 @@ var readers = []struct {
 		return err
 	}},
 	{regexp.MustCompile(`/tasks$`), func(t *testing.T, c *Client) error { _, err := c.listTasks(t.Context(), "pve1", "0", "9"); return err }},
+	{regexp.MustCompile(`/tasks$`), func(t *testing.T, c *Client) error { _, err := c.ActiveTasks(t.Context(), "pve1", 101); return err }},
 	{regexp.MustCompile(`/tasks/UPID[^/]*/status$`), func(t *testing.T, c *Client) error { _, err := c.Task(t.Context(), testUPID); return err }},
 	{regexp.MustCompile(`/tasks/UPID[^/]*:/log$`), func(t *testing.T, c *Client) error {
 		_, err := c.TaskLog(t.Context(), testUPID, 9)

@@ -2,9 +2,11 @@ package pve
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -97,6 +99,21 @@ func (c *Client) listTasks(ctx context.Context, node string, since, limit string
 		path: at("nodes", node, "tasks"), poll: true,
 		params: map[string]string{"source": "all", "since": since, "limit": limit}}, &out)
 	return out, err
+}
+
+// ActiveTasks returns the tasks of a VM that run on a node now, newest first, as far as the token may see them: its
+// own always.
+func (c *Client) ActiveTasks(ctx context.Context, node string, vmid int) ([]UPID, error) {
+	var found []listed
+	err := c.do(ctx, request{op: fmt.Sprintf("list the running tasks of VM %d on node %s", vmid, node), method: http.MethodGet,
+		path: at("nodes", node, "tasks"), params: map[string]string{"source": "active", "vmid": strconv.Itoa(vmid)}}, &found)
+	var running []UPID
+	for _, l := range found {
+		if l.taskStatus().Running {
+			running = append(running, l.UPID)
+		}
+	}
+	return running, err
 }
 
 // TaskResult is a task that ended well.

@@ -30,7 +30,7 @@ func (l *lifecycle) off(ctx context.Context, t *bus.Trigger) (bus.Outcome, error
 	if err != nil {
 		return 0, err
 	}
-	ended, err := l.await(ctx, c, t)
+	ended, err := l.awaitSwitch(ctx, c, t, machine.PurposeStart)
 	if err != nil {
 		return 0, machine.Explain(err, keptAsIs)
 	}
@@ -45,6 +45,9 @@ func (l *lifecycle) off(ctx context.Context, t *bus.Trigger) (bus.Outcome, error
 		return 0, err
 	}
 	if t.VM.GetRemoteStatus() == stopped {
+		if starts, err := l.underWay(ctx, c, t, machine.PurposeStart); starts || err != nil {
+			return bus.Recorded, err
+		}
 		return bus.Done, nil
 	}
 	if ended.handed {

@@ -19,7 +19,7 @@ func (l *lifecycle) start(ctx context.Context, t *bus.Trigger) (bus.Outcome, err
 	if err != nil {
 		return 0, err
 	}
-	ended, err := l.await(ctx, c, t)
+	ended, err := l.awaitSwitch(ctx, c, t, machine.PurposeStop)
 	switch {
 	case ended.purpose == machine.PurposeStart && ended.handed:
 		t.VM.RemoteStatus = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED // the next step looks
@@ -39,6 +39,9 @@ func (l *lifecycle) start(ctx context.Context, t *bus.Trigger) (bus.Outcome, err
 		return 0, err
 	}
 	if t.VM.GetRemoteStatus() == running {
+		if stops, err := l.underWay(ctx, c, t, machine.PurposeStop); stops || err != nil {
+			return bus.Recorded, err
+		}
 		return bus.Done, nil
 	}
 	return l.switchOn(ctx, c, t)

@@ -1,6 +1,7 @@
 package withstand
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,26 @@ var adoption = round{
 	},
 	params: func(_ *yard, c trial, _ *vmlinev1.VM) *vmlinev1.Params {
 		return &vmlinev1.Params{Vmid: uint32(c.vmid)}
+	},
+}
+
+// addressing gives adopted machines the address that they lack: VMSetDedicatedIp makes no call, and the buttons
+// after it bring the address into the machine.
+var addressing = []round{
+	{kind: vmlinev1.Operation_KIND_SET_DEDICATED_IP, all: true, check: func(y *yard, what string, vm *vmlinev1.VM) {
+		if len(vm.GetAddresses()) != 1 {
+			y.t.Errorf("%s: it has %v", what, vm.GetAddresses())
+		}
+	}},
+	{kind: vmlinev1.Operation_KIND_STOP, all: true, known: true},
+	{
+		kind: vmlinev1.Operation_KIND_SET_CLOUDINIT, calls: []faulty{readConfig, readStatus, configure},
+		check: func(y *yard, what string, vm *vmlinev1.VM) {
+			state, _ := y.Sim.VM(int(vm.GetVmid()))
+			if !strings.Contains(state.Config["ipconfig0"], "ip="+vm.GetAddresses()[0].GetAddress()+"/") {
+				y.t.Errorf("%s: ipconfig0 is %q", what, state.Config["ipconfig0"])
+			}
+		},
 	},
 }
 
@@ -43,6 +64,10 @@ func TestRows12And24FaultsOfAdoption(t *testing.T) {
 	foreign.arrive(5001)
 	startAll(y.Rig, 1, rig.Edge{})
 	y.play(adoptions)
+	foreign.unchanged()
+	for i, r := range addressing {
+		y.play(played{r, thin(trials("standing", r.calls, firstVMID), i)})
+	}
 	y.play(played{round{kind: terminate, all: true, known: true}, nil})
 	foreign.unchanged()
 	y.CheckReserved(0, 0)

@@ -49,7 +49,7 @@ var mending = []round{
 	{
 		kind: vmlinev1.Operation_KIND_RESUME, params: status(vmlinev1.Status_STATUS_CLONE),
 		stage: begun(starts, pvesim.Refuse),
-		calls: slices.Concat([]faulty{readConfig, readStatus, configure, resize}, firewalls, []faulty{starts, asksAgent}),
+		calls: builds[1:], // all but the clone
 		before: func(y *yard, vmid int) {
 			y.by(vmid, http.MethodPut, "/config", "cores=1")
 			y.smaller(vmid, "scsi0")
