@@ -51,6 +51,7 @@ type node struct {
 	online      bool
 	maintenance bool
 	dns         map[string]string
+	settings    map[string]string // by nodeFields
 	zone        *time.Location
 }
 
@@ -118,7 +119,7 @@ func newNode(n Node, i int) *node {
 	if n.Bridges == nil {
 		n.Bridges = []string{"vmbr0"}
 	}
-	return &node{Node: n, online: true, zone: time.UTC, dns: map[string]string{"search": "example.com", "dns1": "192.0.2.1"}}
+	return &node{Node: n, online: true, settings: map[string]string{}, zone: time.UTC, dns: map[string]string{"search": "example.com", "dns1": "192.0.2.1"}}
 }
 
 // Close ends all waiting: calls under way are dropped and running tasks never end.

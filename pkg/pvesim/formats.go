@@ -61,6 +61,7 @@ var formats = map[string]format{
 	"groupid":       shape(`^[A-Za-z0-9._-]+$`, "value '%s' contains invalid characters"),
 	"ha-sid":        shape(`^((vm|ct|fa):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'"),
 	"ip":            isIP,
+	"wake-on-lan":   shape(`^(mac=)?[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}(,.*)?$`, "value does not look like a valid MAC address"),
 	"bootdev-list":  each(shape(`^(ide[0-3]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5]|net([0-9]|[12][0-9]|3[01])|usb([0-9]|1[0-3])|hostpci([0-9]|1[0-5]))$`, "invalid boot device '%s'")),
 	"ha-sid-list":   each(shape(`^((vm|ct):)?[A-Za-z0-9._-]+$`, "unable to parse resource ID '%s'")),
 	"ha-nodes":      each(shape(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(:\d+)?$`, "value does not look like a valid ha node specification")),

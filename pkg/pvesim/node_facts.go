@@ -12,6 +12,14 @@ var factRoutes = []routeRow{
 	{"GET", "/nodes/{node}/capabilities/qemu/machines", "", "arch:enum(x86_64,aarch64)", (*call).machineList},
 	{"GET", "/nodes/{node}/disks/list", nodeAudit, "include-partitions:bool skipsmart:bool type:enum(unused,journal_disks)", (*call).nodeDisks},
 	{"GET", "/nodes/{node}/disks/smart", nodeAudit, "disk!:block-device healthonly:bool", (*call).nodeDiskHealth},
+	{"GET", "/nodes/{node}/services", nodeAudit, "", (*call).serviceList},
+	{"GET", "/nodes/{node}/apt/update", nodeModify, "", (*call).none},
+	{"GET", "/nodes/{node}/sdn/zones", "", "", (*call).nodeZones},
+	{"GET", "/nodes/{node}/sdn/zones/{zone}/content", "/sdn/zones/{zone} SDN.Audit", "", (*call).zoneContent},
+	{"GET", "/cluster/sdn/zones", "", "pending:bool running:bool type:enum(evpn,faucet,qinq,simple,vlan,vxlan)", (*call).none},
+	{"GET", "/cluster/sdn/vnets", "", "pending:bool running:bool", (*call).none},
+	{"GET", "/cluster/config/nodes", dcAudit, "", (*call).corosyncNodes},
+	{"GET", "/nodes/{node}/hardware/usb", dcModify, "", (*call).none},
 	{"GET", "/nodes/{node}/hardware/pci", nodeAudit, "pci-class-blacklist:string verbose:bool", (*call).none},
 	{"GET", "/nodes/{node}/replication", "", "guest:vmid", (*call).none},
 	{"GET", "/cluster/replication", "", "", (*call).none},
@@ -96,4 +104,51 @@ func (q *call) storageHistory() (any, error) {
 	}
 	f := s.figures(q.c, q.node)
 	return q.history(object{"total": f["total"], "used": f["used"]}), nil
+}
+
+// localZone is the zone of the nodes' own bridges, the only one there is.
+const localZone = "localnetwork"
+
+func (q *call) nodeZones() (any, error) {
+	out := []any{}
+	if q.may("/sdn/zones/"+localZone, "SDN.Audit") {
+		out = append(out, object{"zone": localZone, "status": "available"})
+	}
+	return out, nil
+}
+
+func (q *call) zoneContent() (any, error) {
+	out := []any{}
+	for _, b := range q.c.node(q.node).Bridges {
+		if q.vars["zone"] == localZone {
+			out = append(out, object{"vnet": b, "status": "available"})
+		}
+	}
+	return out, nil
+}
+
+func (q *call) corosyncNodes() (any, error) {
+	out := []any{}
+	for i, n := range q.c.nodes {
+		if len(q.c.nodes) > 1 {
+			out = append(out, object{"node": n.Name, "name": n.Name, "nodeid": itoa(i + 1), "quorum_votes": "1", "ring0_addr": n.IP})
+		}
+	}
+	return out, nil
+}
+
+// services are those of a node, which all run.
+var services = map[string]string{
+	"corosync": "Corosync Cluster Engine", "cron": "Regular background program processing daemon", "ksmtuned": "Kernel Samepage Merging (KSM) Tuning Daemon",
+	"pve-cluster": "The Proxmox VE cluster filesystem", "pve-firewall": "Proxmox VE firewall", "pve-ha-crm": "PVE Cluster HA Resource Manager Daemon",
+	"pve-ha-lrm": "PVE Local HA Resource Manager Daemon", "pvedaemon": "PVE API Daemon", "pveproxy": "PVE API Proxy Server", "pvescheduler": "Proxmox VE scheduler",
+	"pvestatd": "PVE Status Daemon", "spiceproxy": "PVE SPICE Proxy Server", "sshd": "OpenBSD Secure Shell server", "syslog": "System Logging Service",
+}
+
+func (q *call) serviceList() (any, error) {
+	out := []any{}
+	for _, name := range sortedKeys(services) {
+		out = append(out, object{"service": name, "name": name, "desc": services[name], "state": "running", "active-state": "active", "unit-state": "enabled"})
+	}
+	return out, nil
 }

@@ -42,7 +42,7 @@ var routeTable []*route
 // routeRows is the whole API: method, path, permission, parameters, handler.
 func routeRows() []routeRow {
 	return slices.Concat(
-		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
+		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, nodePowerRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
 		firewallRows("/cluster/firewall", dcAudit, dcModify), firewallRows(fwPath, audit, netCfg),
 	)
 }
@@ -57,13 +57,13 @@ var fromClusterFS = []string{fwPath + "/rules", fwPath + "/ipset", fwPath + "/al
 
 func buildRoutes() []*route {
 	configFields, haSettings, userSchema = parseSchema("+vmconfig"), parseSchema("+ha"), parseSchema("+user")
-	backupFields, haFields = parseSchema("+backupjob"), parseSchema("+harule +hagroup")
+	backupFields, haFields, nodeFields = parseSchema("+backupjob"), parseSchema("+harule +hagroup"), parseSchema("+node")
 	pathFields = parseSchema("node:node vmid:vmid storage:storage-id snapname:configid<40 pos:int(0..)")
 	table := []*route{}
 	for _, row := range routeRows() {
 		r := &route{method: row.method, path: row.path, perm: row.perm, handler: row.handler, parts: strings.FieldsFunc(row.path, func(r rune) bool { return r == '/' })}
 		r.schema = parseSchema(row.params)
-		r.anywhere = row.path == fwPath
+		r.anywhere = row.path == fwPath || row.path == wakePath
 		for _, p := range fromClusterFS {
 			r.anywhere = r.anywhere || strings.HasPrefix(row.path, p)
 		}

@@ -17,6 +17,8 @@ var enums = map[string][]string{
 	"agentcommands": strings.Fields(`fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim get-fsinfo get-host-name get-memory-block-info
 		get-memory-blocks get-osinfo get-time get-timezone get-users get-vcpus info network-get-interfaces ping shutdown suspend-disk
 		suspend-hybrid suspend-ram`),
+	"nodesettings": strings.Fields(`acme acmedomain0 acmedomain1 acmedomain2 acmedomain3 acmedomain4 acmedomain5 ballooning-target description
+		startall-onboot-delay wakeonlan`),
 	"loglevel": strings.Fields("emerg alert crit err warning notice info debug nolog"),
 }
 
@@ -97,7 +99,9 @@ var sharedTables = map[string]string{
 		email_from:string fencing:enum(watchdog,hardware,both) ha:string http_proxy:string keyboard:enum(keymap) language:enum(languages)
 		mac_prefix:string max_workers:int(1..) migration:string migration_unsecure:bool next-id:string notify:string
 		registered-tags:string replication:string tag-style:string u2f:string user-tag-access:string webauthn:string`,
-	"harule":  `affinity:enum(positive,negative) comment:string<4096 disable:bool nodes:ha-nodes strict:bool type!:enum(node-affinity,resource-affinity)`,
+	"harule": `affinity:enum(positive,negative) comment:string<4096 disable:bool nodes:ha-nodes strict:bool type!:enum(node-affinity,resource-affinity)`,
+	"node": `acme:string acmedomain[6]:string ballooning-target:int(0..100) description:string<65536 startall-onboot-delay:int(0..300)
+		wakeonlan:wake-on-lan`,
 	"hagroup": `comment:string<4096 nofailback:bool restricted:bool`,
 	"file":    `checksum:string>checksum-algorithm checksum-algorithm:enum(md5,sha1,sha224,sha256,sha384,sha512)>checksum content!:enum(iso,vztmpl,import) filename!:string<255`,
 	"ha":      `comment:string<4096 failback:bool group:configid max_relocate:int(0..) max_restart:int(0..) state:enum(started,stopped,enabled,disabled,ignored)`,
