@@ -57,6 +57,8 @@ func Order(vm *vmlinev1.VM) vmlinev1.Operation_Kind {
 //	parked                admitted again           admitted        queued      admitted             refused
 //	ended                 by the VM's status: joined where the command leads, admitted in its From, else refused
 //
+// What would be queued joins what stands in the queue with the same goal.
+//
 // A destroy task in flight is never interrupted: what would interrupt it is queued. Locks of Proxmox do
 // not count: the steps wait for them.
 func Admit(vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
@@ -88,7 +90,7 @@ func admissible(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	case vmlinev1.Operation_STATE_RUNNING:
 		d = overRunning(route, vm, cmd)
 	case vmlinev1.Operation_STATE_PARKED:
-		d = overParked(route, vm)
+		d = overParked(route, vm, cmd)
 	default:
 		d = atRest(route, vm, cmd)
 	}
@@ -108,7 +110,7 @@ func overRunning(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	case mayInterrupt && !destroying:
 		return Decision{Verdict: Admitted}
 	case route.Queues && Goal(op) != vmlinev1.Operation_KIND_TERMINATE && Goal(op) != route.Kind:
-		return Decision{Verdict: Queued}
+		return behind(route, vm, cmd)
 	}
 	reason := fmt.Sprintf("operation %s (%s) is in progress, last step %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus()))
 	if step, ok := Next(vm); ok {
@@ -117,7 +119,15 @@ func overRunning(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	return Decision{Reason: reason, Next: "Wait until it has ended, then send the command again."}
 }
 
-func overParked(route Route, vm *vmlinev1.VM) Decision {
+// behind puts a command into the queue, unless what it asks for stands there already.
+func behind(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
+	if q := vm.GetQueued(); q.GetKind() == route.Kind && q.GetId() != cmd.GetId() {
+		return Decision{Verdict: Joined, Operation: &vmlinev1.Operation{Id: q.GetId(), Kind: q.GetKind()}}
+	}
+	return Decision{Verdict: Queued}
+}
+
+func overParked(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	op := vm.GetOperation()
 	goal := Goal(op)
 	here := len(route.From) == 0 || slices.Contains(route.From, vm.GetStatus())
@@ -127,7 +137,7 @@ func overParked(route Route, vm *vmlinev1.VM) Decision {
 		route.Building && here && builds(goal) && vm.GetStatus() != vmlinev1.Status_STATUS_READY:
 		return Decision{Verdict: Admitted}
 	case route.Queues && goal != vmlinev1.Operation_KIND_TERMINATE:
-		return Decision{Verdict: Queued}
+		return behind(route, vm, cmd)
 	}
 	return Decision{
 		Reason: fmt.Sprintf("operation %s (%s) waits for a person after %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus())),

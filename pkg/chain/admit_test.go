@@ -33,6 +33,7 @@ func with(vm *vmlinev1.VM, change func(*vmlinev1.VM)) *vmlinev1.VM { change(vm);
 
 func isStopped(vm *vmlinev1.VM)  { vm.RemoteStatus = stopped }
 func destroys(vm *vmlinev1.VM)   { vm.Task = &vmlinev1.Task{Purpose: PurposeDestroy} }
+func isQueued(vm *vmlinev1.VM)   { vm.Queued = &vmlinev1.Queued{Id: "q", Kind: suspend} }
 func isNowhere(vm *vmlinev1.VM)  { vm.Vmid = 0 }
 func wasRemoved(vm *vmlinev1.VM) { vm.Operation.Before.Status = vmlinev1.Status_STATUS_REMOVED }
 
@@ -70,6 +71,9 @@ func TestAdmit(t *testing.T) {
 		{"terminate when gone", stands(terminate, done, vmlinev1.Status_STATUS_TERMINATED), terminate, "", nil, Joined, ""},
 		{"suspend a ready VM", stands(create, done, ready), suspend, "", nil, Admitted, ""},
 		{"suspend during create", stands(create, inHand, network), suspend, "", nil, Queued, ""},
+		{"suspend while one is queued", with(stands(create, inHand, network), isQueued), suspend, "", nil, Joined, ""},
+		{"unsuspend while a suspend is queued", with(stands(create, inHand, network), isQueued), unsuspend, "", nil, Queued, ""},
+		{"suspend over a parked create, one is queued", with(stands(create, parked, network), isQueued), suspend, "", nil, Joined, ""},
 		{"suspend over a parked create", stands(create, parked, network), suspend, "", nil, Queued, ""},
 		{"suspend during termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), suspend, "", nil, Refused, "in progress"},
 		{"suspend twice", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), suspend, "", nil, Joined, ""},

@@ -83,6 +83,11 @@ func (g *gateway) lookUp(ctx context.Context, id string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
+	if joined := refusal.GetJoined(); joined != "" && joined != id {
+		if f, err := g.lookUp(ctx, joined); f.operation != nil || err != nil {
+			return found{operation: f.operation}, err // the digest is another request's
+		}
+	}
 	if refusal != nil {
 		op := api.FromRefusal(refusal)
 		return found{operation: &op}, nil

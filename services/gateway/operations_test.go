@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -118,6 +119,34 @@ func TestUnknownOperation(t *testing.T) {
 		if time.Since(began) > maxWait/2 {
 			t.Errorf("%s: waited for what can never come", id)
 		}
+	}
+}
+
+// TestJoinedOperations: who was second to ask for the same is shown the operation that does it, and under the
+// same key as well.
+func TestJoinedOperations(t *testing.T) {
+	f := start(t)
+	f.lifecycle()
+	f.made("w1-1")
+	resp, body := f.act("w1-1", `{"type":"stop"}`, "first")
+	first := operationOf(t, body)
+	f.admitted(first.ID)
+	bucket, err := f.bus.Bucket(t.Context(), bus.BucketREFUSAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const second = "w1-1.second00000000000000000"
+	if err := bucket.Create(t.Context(), second, &vmlinev1.Refusal{OperationId: second, Ref: "w1-1", Joined: first.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if op, err := f.client.GetOperation(t.Context(), second, 0); err != nil || op.ID != first.ID || op.Status != api.StatusRunning {
+		t.Errorf("%+v, %v; want the first, after %d", op, err, resp.StatusCode)
+	}
+	f.change("w1-1", func(vm *vmlinev1.VM) {
+		vm.Queued = &vmlinev1.Queued{Id: "w1-1.queued", Kind: vmlinev1.Operation_KIND_SUSPEND}
+	})
+	if _, body = f.act("w1-1", `{"type":"suspend"}`, "again"); operationOf(t, body).ID != "w1-1.queued" {
+		t.Errorf("a second suspension is not the one that waits: %s", body)
 	}
 }
 

@@ -149,6 +149,9 @@ func (g *gateway) forecast(vm *vmlinev1.VM, cmd *vmlinev1.Command) (*api.Operati
 	case chain.Admitted, chain.Queued:
 		return nil, nil
 	case chain.Joined:
+		if queued := api.QueuedOperation(vm); queued != nil && queued.ID == decision.Operation.GetId() {
+			return queued, nil
+		}
 		op := api.OperationOf(vm)
 		return &op, nil
 	}

@@ -35,7 +35,7 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 			if admitted, err := l.admittedBefore(ctx, cmd); admitted || err != nil {
 				return err
 			}
-			return l.refuse(ctx, cmd, problem)
+			return l.refuse(ctx, cmd, problem, decision.Operation.GetId())
 		}
 		err = l.accept(ctx, last, cmd, decision.Verdict)
 		if !errors.Is(err, bus.ErrSuperseded) {
@@ -59,7 +59,7 @@ func (l *lifecycle) accept(ctx context.Context, last bus.Entry, cmd *vmlinev1.Co
 	}
 	return l.refuse(ctx, chain.Unqueued(last.VM), &vmlinev1.Problem{
 		Cause: fmt.Sprintf("%s came and took its place in the queue", chain.KindName(cmd.GetKind())), Kept: keptUnchanged, Next: "Nothing to do.",
-	})
+	}, "")
 }
 
 func inQueue(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
@@ -74,7 +74,7 @@ func inQueue(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
 // queued begins the VM's queued command, now that nothing is in its way, or takes it out of the queue.
 func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 	cmd := chain.Unqueued(last.VM)
-	_, problem, err := l.decide(ctx, last.VM, cmd)
+	decision, problem, err := l.decide(ctx, last.VM, cmd)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 	if problem == nil {
 		vm = l.first(last.VM, cmd)
 	} else {
-		if err := l.refuse(ctx, cmd, problem); err != nil {
+		if err := l.refuse(ctx, cmd, problem, decision.Operation.GetId()); err != nil {
 			return err
 		}
 		vm.Queued, vm.Event = nil, vmlinev1.Event_EVENT_QUEUED
@@ -113,13 +113,13 @@ func (l *lifecycle) decide(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.C
 	if err != nil {
 		return chain.Decision{}, nil, err
 	}
-	if !meant {
+	d := chain.Admit(vm, cmd)
+	if !meant && d.Verdict != chain.Joined {
 		return chain.Decision{}, &vmlinev1.Problem{
 			Cause: fmt.Sprintf("another command came first: operation %s (%s)", vm.GetOperation().GetId(), chain.KindName(vm.GetOperation().GetKind())),
 			Kept:  keptUnchanged, Next: "Look at the VM, then send the command again if it is still wanted.",
 		}, nil
 	}
-	d := chain.Admit(vm, cmd)
 	switch d.Verdict {
 	case chain.Refused:
 		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}, nil
@@ -197,12 +197,13 @@ func (l *lifecycle) settleAt(last, vm *vmlinev1.VM) *timestamppb.Timestamp {
 	}
 }
 
-// refuse stores why a command was not admitted, where the gateway finds it.
-func (l *lifecycle) refuse(ctx context.Context, cmd *vmlinev1.Command, problem *vmlinev1.Problem) error {
+// refuse stores why a command was not admitted, where the gateway finds it; joined is the operation that does
+// what it asked for.
+func (l *lifecycle) refuse(ctx context.Context, cmd *vmlinev1.Command, problem *vmlinev1.Problem, joined string) error {
 	now := timestamppb.New(l.Bus.Now())
 	problem.Since = now
 	err := l.refusals.Create(ctx, cmd.GetId(), &vmlinev1.Refusal{
-		OperationId: cmd.GetId(), Ref: cmd.GetRef(), Kind: cmd.GetKind(), Problem: problem, CreatedAt: now,
+		OperationId: cmd.GetId(), Ref: cmd.GetRef(), Kind: cmd.GetKind(), Problem: problem, CreatedAt: now, Joined: joined,
 	})
 	if errors.Is(err, bus.ErrTaken) {
 		return nil // stored before; only the acknowledgement was lost

@@ -146,12 +146,14 @@ func (x *Command) GetRequestDigest() []byte {
 
 // Refusal is the answer to a command that was not admitted. Nothing was changed.
 type Refusal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OperationId   string                 `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
-	Ref           string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
-	Kind          Operation_Kind         `protobuf:"varint,3,opt,name=kind,proto3,enum=vmline.v1.Operation_Kind" json:"kind,omitempty"`
-	Problem       *Problem               `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	OperationId string                 `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	Ref         string                 `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	Kind        Operation_Kind         `protobuf:"varint,3,opt,name=kind,proto3,enum=vmline.v1.Operation_Kind" json:"kind,omitempty"`
+	Problem     *Problem               `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	CreatedAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// joined is the operation that does, or will do, what the command asked for; empty where none does.
+	Joined        string `protobuf:"bytes,6,opt,name=joined,proto3" json:"joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,13 @@ func (x *Refusal) GetCreatedAt() *timestamppb.Timestamp {
 		return x.CreatedAt
 	}
 	return nil
+}
+
+func (x *Refusal) GetJoined() string {
+	if x != nil {
+		return x.Joined
+	}
+	return ""
 }
 
 // DeadLetter is what could not be done, with all that is needed to try again.
@@ -350,14 +359,15 @@ const file_vmline_v1_command_proto_rawDesc = "" +
 	"\frequested_by\x18\b \x01(\tR\vrequestedBy\x12)\n" +
 	"\x06params\x18\t \x01(\v2\x11.vmline.v1.ParamsR\x06params\x12%\n" +
 	"\x0erequest_digest\x18\n" +
-	" \x01(\fR\rrequestDigest\"\xd6\x01\n" +
+	" \x01(\fR\rrequestDigest\"\xee\x01\n" +
 	"\aRefusal\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12\x10\n" +
 	"\x03ref\x18\x02 \x01(\tR\x03ref\x12-\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x12,\n" +
 	"\aproblem\x18\x04 \x01(\v2\x12.vmline.v1.ProblemR\aproblem\x129\n" +
 	"\n" +
-	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x88\x02\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x16\n" +
+	"\x06joined\x18\x06 \x01(\tR\x06joined\"\x88\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x1a\n" +

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,14 @@ func TestRefusedCommands(t *testing.T) {
 			cause: "the command asks for what is so already or is under way", next: "Look at operation earlier.",
 		},
 		{
+			name: "what another has sent in the same moment", before: standing(t, create, running, setIP), kind: create, pkg: Small("web"), after: "nothing",
+			cause: "the command asks for what is so already or is under way", next: "Look at operation earlier.",
+		},
+		{
+			name: "what stands in the queue", before: queueing(standing(t, create, running, setIP)), kind: vmlinev1.Operation_KIND_SUSPEND,
+			cause: "the command asks for what is so already or is under way", next: "Look at operation queued.",
+		},
+		{
 			name: "terminate of nothing", kind: terminate,
 			cause: "there is no such VM", next: "Order it first.",
 		},
@@ -118,6 +127,9 @@ func (r *Rig) checkRefused(cmd *vmlinev1.Command, cause, next string) {
 	p := refusal.GetProblem()
 	if p.GetCause() != cause || p.GetNext() != next || p.GetKept() != "Nothing was changed." || p.GetSince() == nil {
 		r.t.Errorf("a person reads %q, %q, %q\nwant cause %q, next %q", p.GetCause(), p.GetKept(), p.GetNext(), cause, next)
+	}
+	if joined, next := refusal.GetJoined(), p.GetNext(); joined != "" && next != "Look at operation "+joined+"." || joined == "" && strings.HasPrefix(next, "Look at operation") {
+		r.t.Errorf("it joined %q, and a person reads %q", joined, next)
 	}
 	if n := len(r.admitted(cmd.GetRef(), cmd.GetId())); n != 0 {
 		r.t.Errorf("%s was refused and admitted %d times", cmd.GetId(), n)
@@ -207,4 +219,10 @@ func checkOperation(t *testing.T, vm *vmlinev1.VM, cmd *vmlinev1.Command) {
 	if vm.GetProblem() != nil || vm.GetRetry() != nil || len(vm.GetCarried()) != 0 {
 		t.Errorf("it begins with an old trouble: %v, %v, %v", vm.GetProblem(), vm.GetRetry(), vm.GetCarried())
 	}
+}
+
+// queueing is the VM with a suspension in its queue.
+func queueing(vm *vmlinev1.VM) *vmlinev1.VM {
+	vm.Queued = &vmlinev1.Queued{Id: "queued", Kind: vmlinev1.Operation_KIND_SUSPEND}
+	return vm
 }
