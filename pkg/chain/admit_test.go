@@ -105,7 +105,7 @@ func TestAdmit(t *testing.T) {
 		{"cancel a termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "in progress"},
 		{"cancel a parked termination", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "waits for a person"},
 		{"cancel a reinstallation of what is gone", with(stands(vmlinev1.Operation_KIND_REINSTALL, parked, vmlinev1.Status_STATUS_REMOVED), wasRemoved), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "cannot be made again"},
-		{"cancel an adoption that has its mark", stands(vmlinev1.Operation_KIND_ADOPT, parked, vmlinev1.Status_STATUS_ADOPTED), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "not destroyed to undo it"},
+		{"cancel an adoption that has its mark", stands(vmlinev1.Operation_KIND_ADOPT, parked, vmlinev1.Status_STATUS_ADOPTED), vmlinev1.Operation_KIND_CANCEL, "", nil, Admitted, ""},
 		{"reset the status", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Admitted, ""},
 		{"reset the status of nothing", with(stands(create, parked, network), isNowhere), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Refused, "no machine was made yet"},
 		{"reset the status to an end", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", at(vmlinev1.Status_STATUS_TERMINATED), Refused, "cannot be set to terminated"},

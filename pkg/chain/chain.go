@@ -73,6 +73,7 @@ var steps = []Step{
 	{To: vmlinev1.Status_STATUS_SET_PASSWORD, Owner: Provisioner, Deadline: quick},
 	{To: vmlinev1.Status_STATUS_PLANNED, Owner: Provisioner, Deadline: quick},
 	{To: vmlinev1.Status_STATUS_ADOPTED, Owner: Provisioner, Deadline: quick},
+	{To: vmlinev1.Status_STATUS_RETURNED, Owner: Provisioner, Deadline: quick},
 	{To: vmlinev1.Status_STATUS_STOPPED, Owner: Lifecycle, Deadline: slow},
 	{To: vmlinev1.Status_STATUS_SUSPENDED, Owner: Lifecycle, Deadline: quick},
 	{To: vmlinev1.Status_STATUS_REBOOTED, Owner: Lifecycle, Deadline: slow},

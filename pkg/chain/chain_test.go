@@ -29,7 +29,7 @@ func TestEveryStepHasOneOwnerAndADeadline(t *testing.T) {
 
 func TestEveryStepIsOnARoute(t *testing.T) {
 	for _, s := range steps {
-		if !slices.ContainsFunc(routes, func(r Route) bool { return len(r.Statuses) > 0 && slices.Contains(r.Statuses[1:], s.To) }) {
+		if !slices.Contains(returning, s.To) && !slices.ContainsFunc(routes, func(r Route) bool { return len(r.Statuses) > 0 && slices.Contains(r.Statuses[1:], s.To) }) {
 			t.Errorf("no route passes %s", Name(s.To))
 		}
 	}

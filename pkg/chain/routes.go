@@ -158,6 +158,10 @@ var (
 		vmlinev1.Status_STATUS_TERMINATE, vmlinev1.Status_STATUS_REMOVED,
 		vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED,
 	}
+	// returning an adopted machine leaves it as it was.
+	returning = []vmlinev1.Status{
+		vmlinev1.Status_STATUS_RETURNED, vmlinev1.Status_STATUS_VMID_RELEASED, vmlinev1.Status_STATUS_TERMINATED,
+	}
 )
 
 // Where commands may begin.

@@ -100,8 +100,8 @@ func cancelWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 	case vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_REDEPLOY:
 		return way{terminating, vmlinev1.Operation_KIND_TERMINATE}, nil
 	case vmlinev1.Operation_KIND_ADOPT:
-		if vm.GetVmid() != 0 {
-			return way{}, errors.New("the machine bears the VM's mark already, and what was adopted is not destroyed to undo it; retry the adoption")
+		if vm.GetVmid() != 0 { // the machine bears the VM's mark; it is somebody's, and is not destroyed
+			return way{slices.Concat([]vmlinev1.Status{vm.GetStatus()}, returning), vmlinev1.Operation_KIND_TERMINATE}, nil
 		}
 		return way{terminating, vmlinev1.Operation_KIND_TERMINATE}, nil
 	case vmlinev1.Operation_KIND_TERMINATE, vmlinev1.Operation_KIND_REMOVE:

@@ -85,7 +85,7 @@ func (s *service) foreign(vm *vmlinev1.VM, c choice, holder owner) error {
 	return &bus.NeedsPerson{
 		Cause: fmt.Sprintf("The machine uses address %s of pool %s, which belongs to VM %s", c.addr(), c.pool.conf.GetName(), ref),
 		Kept:  kept,
-		Next:  fmt.Sprintf("Give one of the two machines another address (VM %s gives it up by a change of its package), then retry.", ref),
+		Next:  fmt.Sprintf("Have VM %s give it up by a change of its package, then retry; or give this machine another address on Proxmox, then adopt it again; or cancel, which returns the machine.", ref),
 	}
 }
 

@@ -67,7 +67,7 @@ func TestAdoptOfAnAddressThatAnotherHas(t *testing.T) {
 		if !errors.As(err, &person) || person.Cause != "The machine uses address 203.0.113.1 of pool v4, which belongs to VM neighbour" {
 			t.Fatalf("got %v", err)
 		}
-		if !strings.Contains(person.Kept, "Reserved for this VM: 203.0.113.50.") || !strings.Contains(person.Next, "VM neighbour gives it up") {
+		if !strings.Contains(person.Kept, "Reserved for this VM: 203.0.113.50.") || !strings.Contains(person.Next, "Have VM neighbour give it up") {
 			t.Errorf("kept %q, next %q", person.Kept, person.Next)
 		}
 		if held := s.heldBy(t, ownerOf(vm)); !slices.Equal(held, []string{"v4.203.0.113.50"}) {

@@ -102,6 +102,8 @@ func (d *dry) run(ctx context.Context) error {
 		return d.planned(ctx, c)
 	case vmlinev1.Status_STATUS_ADOPTED:
 		return d.adopted(ctx, c)
+	case vmlinev1.Status_STATUS_RETURNED:
+		return d.returned(ctx, c)
 	case vmlinev1.Status_STATUS_SET_PASSWORD:
 		return d.password(ctx, c)
 	case vmlinev1.Status_STATUS_SET_FIREWALL:

@@ -105,6 +105,7 @@ func (p *provisioner) steps() map[vmlinev1.Status]bus.StepFunc {
 		vmlinev1.Status_STATUS_VMID_RELEASED:                 p.release,
 		vmlinev1.Status_STATUS_PLANNED:                       p.planned,
 		vmlinev1.Status_STATUS_ADOPTED:                       p.adopted,
+		vmlinev1.Status_STATUS_RETURNED:                      p.returned,
 		vmlinev1.Status_STATUS_SET_PASSWORD:                  p.setPassword,
 	}
 }

@@ -17,7 +17,8 @@ import (
 // reservationAge is how long a reservation is left alone by reconcile: an order may just be making it.
 const reservationAge = 10 * time.Minute
 
-// release gives the VMID back. It runs only after Proxmox has confirmed that the VM does not exist.
+// release gives the VMID back. It runs only after Proxmox has confirmed that the VM does not exist, or after
+// an adopted machine was returned to whoever had it before.
 func (p *provisioner) release(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	if t.VM.GetVmid() == 0 {
 		return bus.Done, p.vmids.releaseAll(ctx, t.VM)

@@ -70,6 +70,8 @@ const (
 	Status_STATUS_ADOPT Status = 30
 	// STATUS_ADOPTED says that the machine bears the VM's mark.
 	Status_STATUS_ADOPTED Status = 31
+	// STATUS_RETURNED says that a machine whose adoption was cancelled bears the VM's mark no more.
+	Status_STATUS_RETURNED Status = 32
 )
 
 // Enum value maps for Status.
@@ -107,6 +109,7 @@ var (
 		29: "STATUS_IP_RELEASED",
 		30: "STATUS_ADOPT",
 		31: "STATUS_ADOPTED",
+		32: "STATUS_RETURNED",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":                   0,
@@ -141,6 +144,7 @@ var (
 		"STATUS_IP_RELEASED":                   29,
 		"STATUS_ADOPT":                         30,
 		"STATUS_ADOPTED":                       31,
+		"STATUS_RETURNED":                      32,
 	}
 )
 
@@ -1992,7 +1996,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\tR\x04kept\x12\x12\n" +
 	"\x04next\x18\x04 \x01(\tR\x04next\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since*\x9b\x06\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since*\xb0\x06\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATUS_CREATION\x10\x01\x12\x11\n" +
@@ -2026,7 +2030,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x13STATUS_SET_PASSWORD\x10\x1c\x12\x16\n" +
 	"\x12STATUS_IP_RELEASED\x10\x1d\x12\x10\n" +
 	"\fSTATUS_ADOPT\x10\x1e\x12\x12\n" +
-	"\x0eSTATUS_ADOPTED\x10\x1f*\xb8\x01\n" +
+	"\x0eSTATUS_ADOPTED\x10\x1f\x12\x13\n" +
+	"\x0fSTATUS_RETURNED\x10 *\xb8\x01\n" +
 	"\x05Event\x12\x15\n" +
 	"\x11EVENT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eEVENT_ADMITTED\x10\x01\x12\x11\n" +

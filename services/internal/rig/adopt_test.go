@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
@@ -138,6 +139,36 @@ func TestAdoptRefuses(t *testing.T) {
 		t.Error("the VM whose machine was asked for has changed")
 	}
 	r.CheckReserved(1, 2)
+}
+
+// TestACancelledAdoptionReturnsTheMachine: it is as it was before, and nothing of it stays reserved. The other
+// VM's address, for which the adoption waited, stays the other's.
+func TestACancelledAdoptionReturnsTheMachine(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	r.Order("w1-owner", Small("web"))
+	owner := r.Await("w1-owner", Ended(create))
+	const vmid, ref = 4720, "w1-back"
+	r.stranger(vmid, map[string]string{"ipconfig0": "ip=" + owner.GetAddresses()[0].GetAddress() + "/16,ip6=2001:db8:64::7/64"})
+	before, _ := r.Sim.VM(vmid)
+	r.SendWith(ref, adopt, &vmlinev1.Package{Cluster: Cluster}, &vmlinev1.Params{Vmid: vmid})
+	if next := r.Await(ref, Parked).GetProblem().GetNext(); !strings.Contains(next, "cancel") {
+		t.Errorf("a person reads %q", next)
+	}
+	said := planned(r.dryRun(ref, vmlinev1.Operation_KIND_CANCEL, nil, nil), false)
+	r.Sim.ResetCalls()
+	r.Send(ref, vmlinev1.Operation_KIND_CANCEL, nil)
+	if vm := r.Await(ref, Ended(vmlinev1.Operation_KIND_CANCEL)); vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED {
+		t.Errorf("it ends in status %s", chain.Name(vm.GetStatus()))
+	}
+	if done := r.provisioned(false); len(done) != 1 || !slices.Equal(said, done) {
+		t.Errorf("the dry run said %q and these are made: %q", said, done)
+	}
+	if now, _ := r.Sim.VM(vmid); now.Status != before.Status || !maps.Equal(now.Config, before.Config) {
+		t.Errorf("it was %s with\n%q, and is %s with\n%q", before.Status, before.Config, now.Status, now.Config)
+	}
+	r.CheckReserved(1, 1)
+	r.CheckLog(ref)
 }
 
 // TestHardwareDrift: what a person changes on a machine is reported with its words, once, and no more when
