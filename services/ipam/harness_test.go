@@ -19,8 +19,8 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/redistest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +35,9 @@ func startMiniredis(t testing.TB) *redis.Options {
 	return &redis.Options{Addr: miniredis.RunT(t).Addr()}
 }
 
-func startRedis(t testing.TB) *redis.Options { return redistest.Start(t).Options() }
+func startRedis(t testing.TB) *redis.Options {
+	return &redis.Options{Network: "unix", Addr: redistest.Start(t).Socket}
+}
 
 // world is a NATS server and a Redis that any number of instances of the service share.
 type world struct {

@@ -16,8 +16,8 @@ import (
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
+	"github.com/vmline/vmline/pkg/reading"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/reading"
 )
 
 // Config is what the service needs.

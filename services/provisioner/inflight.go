@@ -10,8 +10,8 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/pve"
+	"github.com/vmline/vmline/pkg/reading"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/reading"
 	"github.com/vmline/vmline/services/provisioner/internal/placement"
 )
 

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vmline/vmline/pkg/pve"
+	"github.com/vmline/vmline/pkg/reading"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/reading"
 	"github.com/vmline/vmline/services/provisioner/internal/placement"
 )
 

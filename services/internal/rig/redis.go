@@ -6,7 +6,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/vmline/vmline/services/internal/redistest"
+	"github.com/vmline/vmline/pkg/redistest"
 )
 
 // startRedis starts a real redis-server where one is installed, else the embedded one of `vmline up`.
@@ -14,11 +14,12 @@ func startRedis(t testing.TB) *redis.Client {
 	t.Helper()
 	options := &redis.Options{}
 	if redistest.Installed() {
-		options = redistest.Start(t).Options()
+		options.Network, options.Addr = "unix", redistest.Start(t).Socket
 	} else {
 		options.Addr = miniredis.RunT(t).Addr()
 	}
 	client := redis.NewClient(options)
 	t.Cleanup(func() { _ = client.Close() }) // the test is over
+	must(t, client.Ping(t.Context()).Err())
 	return client
 }

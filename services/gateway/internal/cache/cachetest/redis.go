@@ -9,8 +9,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/vmline/vmline/pkg/redistest"
 	"github.com/vmline/vmline/services/gateway/internal/cache"
-	"github.com/vmline/vmline/services/internal/redistest"
 )
 
 // Server is a Redis that a test can take away.
@@ -45,9 +45,8 @@ func embedded(t testing.TB) *Server {
 // process stops the process to take it away: connections stay open and nothing answers.
 func process(t testing.TB) *Server {
 	server := redistest.Start(t)
-	options := server.Options()
-	options.ReadTimeout, options.MaxRetries = time.Second, -1
-	s := &Server{Client: redis.NewClient(options), Away: server.Hang, Back: server.Resume}
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.Socket, ReadTimeout: time.Second, MaxRetries: -1})
+	s := &Server{Client: client, Away: server.Hang, Back: server.Resume}
 	t.Cleanup(func() { _ = s.Client.Close() }) // the test is over
 	return s
 }

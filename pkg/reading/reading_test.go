@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/vmline/vmline/services/internal/reading"
+	"github.com/vmline/vmline/pkg/reading"
 )
 
 func TestAReadingIsShared(t *testing.T) {
