@@ -22,7 +22,7 @@ func BenchmarkVMLife(b *testing.B) {
 			life := [][3]string{
 				{"GET", "/cluster/nextid", ""}, {"POST", clonePath, "newid=101&full=1"}, {"GET", vm + "/config", ""},
 				{"PUT", vm + "/config", "cores=2&memory=1024"}, {"PUT", vm + "/resize", "disk=scsi0&size=10G"},
-				{"POST", vm + "/config", "scsi1=shared1:5"}, {"PUT", vm + "/config", "ciuser=x&ipconfig0=ip=dhcp"},
+				{"POST", vm + "/config", "scsi1=shared1:5"}, {"PUT", vm + "/config", "ciuser=x&ipconfig0=ip%3Ddhcp"},
 				{"POST", vm + "/firewall/rules", "type=in&action=ACCEPT"}, {"POST", vm + "/status/start", ""},
 				{"GET", vm + "/status/current", ""}, {"POST", vm + "/status/stop", ""}, {"DELETE", vm, ""},
 			}
