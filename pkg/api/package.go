@@ -45,8 +45,8 @@ type Network struct {
 	Bridge    string   `json:"bridge" pattern:"^[A-Za-z][A-Za-z0-9_]{0,14}$" patternDescription:"a bridge or VNet such as vmbr0, at most 15 characters" doc:"Bridge of the node."`
 	VLAN      uint32   `json:"vlan,omitempty" maximum:"4094" doc:"VLAN tag; 0 means none."`
 	RateMBps  float64  `json:"rate_mbps,omitempty" minimum:"0" maximum:"10240" doc:"Rate limit in MB/s, may be fractional; 0 means unlimited."`
-	IPv4Count uint32   `json:"ipv4_count,omitempty" maximum:"32" doc:"How many IPv4 addresses the VM gets."`
-	IPv6Count uint32   `json:"ipv6_count,omitempty" maximum:"32" doc:"How many IPv6 addresses the VM gets."`
+	IPv4Count uint32   `json:"ipv4_count,omitempty" maximum:"32" doc:"How many IPv4 addresses the VM gets. Cloud-init sets up the first of each family; the guest may use the others."`
+	IPv6Count uint32   `json:"ipv6_count,omitempty" maximum:"32" doc:"How many IPv6 addresses the VM gets. Cloud-init sets up the first of each family; the guest may use the others."`
 	Addresses []string `json:"addresses,omitempty" nullable:"false" maxItems:"64" doc:"Chosen addresses. Each counts towards the number of its family."`
 }
 

@@ -27,6 +27,7 @@ func (p *provisioner) returned(ctx context.Context, t *bus.Trigger) (bus.Outcome
 	found, err := machine.Find(ctx, c, t.VM)
 	switch _, unmarked := errors.AsType[*machine.NotOurs](err); {
 	case unmarked, errors.Is(err, machine.ErrAbsent):
+		t.VM.RemoteStatus, t.VM.Vmgenid, t.VM.Drift = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil // it is not ours to know
 		return bus.Done, nil
 	case err != nil:
 		return 0, machine.Explain(err, returnKept)

@@ -158,8 +158,8 @@ func TestACancelledAdoptionReturnsTheMachine(t *testing.T) {
 	said := planned(r.dryRun(ref, vmlinev1.Operation_KIND_CANCEL, nil, nil), false)
 	r.Sim.ResetCalls()
 	r.Send(ref, vmlinev1.Operation_KIND_CANCEL, nil)
-	if vm := r.Await(ref, Ended(vmlinev1.Operation_KIND_CANCEL)); vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED {
-		t.Errorf("it ends in status %s", chain.Name(vm.GetStatus()))
+	if vm := r.Await(ref, Ended(vmlinev1.Operation_KIND_CANCEL)); vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED || vm.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED {
+		t.Errorf("it ends in status %s, and the machine is said to be %s", chain.Name(vm.GetStatus()), vm.GetRemoteStatus())
 	}
 	if done := r.provisioned(false); len(done) != 1 || !slices.Equal(said, done) {
 		t.Errorf("the dry run said %q and these are made: %q", said, done)

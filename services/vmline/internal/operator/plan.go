@@ -19,6 +19,11 @@ func (v *verb) plan(ctx context.Context, client *api.Client, ref string, action 
 	if err != nil {
 		return err
 	}
+	if p.Verdict == "refused" {
+		if _, err := client.GetService(ctx, ref); exit.Code(err) == exit.NotFound {
+			return err
+		}
+	}
 	what := v.route.Verb() + " of " + ref
 	if err := v.format.Print(out, p, func(w io.Writer) { planText(w, what, p) }); err != nil {
 		return err
