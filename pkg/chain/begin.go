@@ -99,22 +99,26 @@ func wish(vm, last *vmlinev1.VM, cmd *vmlinev1.Command) {
 	case vmlinev1.Operation_KIND_REDEPLOY:
 		vm.TemplateVmid, vm.TemplateNode = 0, ""
 	case vmlinev1.Operation_KIND_RETRY:
-		vm.Operation.Params = last.GetOperation().GetParams()
+		vm.Operation.Params, vm.Operation.Undone = last.GetOperation().GetParams(), last.GetOperation().GetUndone()
 	case vmlinev1.Operation_KIND_CANCEL:
-		wishBack(vm, Goal(last.GetOperation()))
+		wishBack(vm, last)
 	}
 }
 
 // wishBack is what was wanted before the operation that is cancelled.
-func wishBack(vm *vmlinev1.VM, cancelled vmlinev1.Operation_Kind) {
+func wishBack(vm, last *vmlinev1.VM) {
 	was := vm.GetOperation().GetBefore()
 	vm.WantedPower = was.GetWantedPower()
-	switch cancelled {
+	switch Goal(last.GetOperation()) {
 	case vmlinev1.Operation_KIND_REINSTALL:
 		vm.TemplateVmid, vm.TemplateNode = was.GetTemplateVmid(), was.GetTemplateNode()
 		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
 	case vmlinev1.Operation_KIND_CHANGE_PACKAGE:
 		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
+		vm.Operation.Undone = last.GetPackage()
+		if last.GetOperation().GetUndoes() {
+			vm.Operation.Undone = last.GetOperation().GetUndone()
+		}
 	}
 }
 

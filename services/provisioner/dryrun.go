@@ -232,7 +232,7 @@ func (d *dry) change(ctx context.Context) error {
 }
 
 func (d *dry) firewall(ctx context.Context, c *pve.Client) error {
-	fw, before := d.vm.GetPackage().GetFirewall(), d.vm.GetOperation().GetBefore().GetPackage()
+	fw, before := d.vm.GetPackage().GetFirewall(), setBefore(d.vm.GetOperation())
 	if !fw.GetEnabled() && !before.GetFirewall().GetEnabled() {
 		return nil
 	}

@@ -20,7 +20,7 @@ const ipFilterSet = "ipfilter-net0"
 // Proxmox answers these calls also for a VM that does not exist, so the machine is looked at first, unless
 // that was done a moment ago.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
-	before := t.VM.GetOperation().GetBefore().GetPackage()
+	before := setBefore(t.VM.GetOperation())
 	if !t.VM.GetPackage().GetFirewall().GetEnabled() && !before.GetFirewall().GetEnabled() {
 		return bus.Done, nil
 	}

@@ -81,7 +81,7 @@ func (p *provisioner) decide(ctx context.Context, c *pve.Client, vm *vmlinev1.VM
 		return plan.Decision{}, err
 	}
 	undo := vm.GetOperation().GetUndoes()
-	o := plan.Options{Before: before, Password: password, Fresh: p.newPassword(vm, password)}
+	o := plan.Options{Before: setBefore(vm.GetOperation()), Password: password, Fresh: p.newPassword(vm, password)}
 	decision, err := plan.Change(m, vm, o, undo)
 	if err == nil && !undo {
 		err = p.roomFor(ctx, c, vm, m.Config)

@@ -22,11 +22,20 @@ func builds(op *vmlinev1.Operation) bool {
 	}
 }
 
+// setBefore is the package whose settings the machine may have, so that those which the VM's package does not
+// name are taken away: the one before, or that of the change which is taken back.
+func setBefore(op *vmlinev1.Operation) *vmlinev1.Package {
+	if undone := op.GetUndone(); undone != nil {
+		return undone
+	}
+	return op.GetBefore().GetPackage()
+}
+
 // options are how much of the package the present operation is about: a button its own part, a creation
 // everything. A machine that is built again gets the MAC of the one before.
 func (p *provisioner) options(t *bus.Trigger, password string, fresh bool) plan.Options {
 	op := t.VM.GetOperation()
-	o := plan.Options{Parts: plan.Of(op.GetRoute()[1:]...), Before: op.GetBefore().GetPackage(), Password: password, Fresh: fresh}
+	o := plan.Options{Parts: plan.Of(op.GetRoute()[1:]...), Before: setBefore(op), Password: password, Fresh: fresh}
 	if builds(op) {
 		o.MAC = t.VM.GetMac()
 	}
@@ -57,7 +66,7 @@ func (p *provisioner) plan(t *bus.Trigger, found machine.Found, first bool) (pla
 // newPassword says that a change of package brings another password. Sealed twice, the same password
 // looks like two.
 func (p *provisioner) newPassword(vm *vmlinev1.VM, password string) bool {
-	before := vm.GetOperation().GetBefore().GetPackage()
+	before := setBefore(vm.GetOperation())
 	if chain.Goal(vm.GetOperation()) != vmlinev1.Operation_KIND_CHANGE_PACKAGE || password == "" ||
 		bytes.Equal(before.GetCloudInit().GetSealedPassword(), vm.GetPackage().GetCloudInit().GetSealedPassword()) {
 		return false

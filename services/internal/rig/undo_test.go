@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,6 +49,67 @@ func TestACancelledChangeIsUndone(t *testing.T) {
 		t.Errorf("it is %s with %v pending, %v, warned of %q", now.Status, now.Pending, vm.GetAddresses(), vm.GetWarnings())
 	}
 	r.CheckReserved(3, 1)
+}
+
+// TestWhatACancelledChangeHadSetIsTakenAway: also what the package before does not speak of, and a cancellation
+// that was parked itself, and repeated, comes to the same. A firewall rule stays, which is said.
+func TestWhatACancelledChangeHadSetIsTakenAway(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	pkg := Small("web")
+	pkg.CloudInit.SealedPassword = sealed(r, "First-1")
+	r.Order("w1-8", pkg)
+	first := r.Await("w1-8", Ended(create))
+	before, _ := r.Sim.VM(int(first.GetVmid()))
+	refuse := func(method, path string) func() {
+		return r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: method, Path: path, Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Other)"})
+	}
+	mend := refuse(http.MethodPost, "/nodes/*/qemu/*/status/start")
+	r.Send("w1-8", changePackage, changed(pkg, func(p *vmlinev1.Package) {
+		full := Full("web")
+		p.Cores, p.MemoryMib, p.CloudInit, p.Firewall, p.Network = 2, 2048, full.GetCloudInit(), full.GetFirewall(), full.GetNetwork()
+		p.CloudInit.User, p.CloudInit.SealedPassword = "ann", sealed(r, "Second-2")
+	}))
+	r.Await("w1-8", Parked)
+	mend()
+	var vm *vmlinev1.VM
+	for i, kind := range []vmlinev1.Operation_Kind{vmlinev1.Operation_KIND_CANCEL, vmlinev1.Operation_KIND_RETRY, vmlinev1.Operation_KIND_CANCEL} {
+		mend := func() {}
+		if i < 2 {
+			mend = refuse(http.MethodGet, "/nodes/*/qemu/*/config")
+		}
+		id := r.Send("w1-8", kind, nil)
+		vm = r.Await("w1-8", func(vm *vmlinev1.VM) bool {
+			return vm.GetOperation().GetId() == id && vm.GetOperation().GetState() != vmlinev1.Operation_STATE_RUNNING
+		})
+		mend()
+		if i < 2 && !Parked(vm) {
+			t.Fatalf("%v ended %v", kind, vm.GetOperation().GetState())
+		}
+	}
+	if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_SUCCEEDED || !proto.Equal(vm.GetPackage(), first.GetPackage()) || !equal(vm.GetAddresses(), first.GetAddresses()) {
+		t.Fatalf("the cancellation leaves %v", vm)
+	}
+	now, _ := r.Sim.VM(int(vm.GetVmid()))
+	keys := maps.Clone(before.Config)
+	maps.Copy(keys, now.Config)
+	for key := range keys {
+		if sorted(now.Config[key]) != sorted(before.Config[key]) {
+			t.Errorf("%s was %q and is %q", key, before.Config[key], now.Config[key])
+		}
+	}
+	if now.Status != "running" || now.Passwords["admin"] != before.Passwords["admin"] {
+		t.Errorf("it is %s with the passwords %v, which were %v", now.Status, now.Passwords, before.Passwords)
+	}
+	for _, f := range r.Sim.Firewalls() {
+		if f.VMID == now.VMID && f.Options["enable"] != "0" {
+			t.Errorf("the firewall is %+v", f)
+		}
+	}
+	if said := strings.Join(vm.GetWarnings(), "\n"); !strings.Contains(said, "the package has this firewall rule no more, and it stays") {
+		t.Errorf("a person is told %q", said)
+	}
+	r.CheckReserved(1, 1)
 }
 
 func sorted(options string) string {

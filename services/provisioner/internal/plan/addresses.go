@@ -74,18 +74,19 @@ func leavesTold(ipconfig string, vm *vmlinev1.VM, before *vmlinev1.Package, undo
 }
 
 // keeps are those of the VM's addresses that ipam will let it keep: in the same network, as many of a family
-// as the package has, chosen ones first, then in their order, those that were leaving last, or before the
-// others when a change is undone.
+// as the package has, chosen ones first, then in their order, those that were leaving last. When a change is
+// undone, those come first that the VM had before it.
 func keeps(vm *vmlinev1.VM, before *vmlinev1.Package, undo bool) []*vmlinev1.Address {
 	net, old := vm.GetPackage().GetNetwork(), before.GetNetwork()
-	if net.GetBridge() != old.GetBridge() || net.GetVlan() != old.GetVlan() {
+	if !undo && (net.GetBridge() != old.GetBridge() || net.GetVlan() != old.GetVlan()) {
 		return nil
 	}
+	had := vm.GetOperation().GetBefore().GetAddresses()
 	rank := func(a *vmlinev1.Address) int {
 		switch {
 		case hasChosen(net, a):
 			return 0
-		case a.GetLeaving() == undo:
+		case undo && slices.Contains(had, a.GetAddress()), !undo && !a.GetLeaving():
 			return 1
 		default:
 			return 2

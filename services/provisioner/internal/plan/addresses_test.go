@@ -18,6 +18,7 @@ func TestAGuestIsStartedAnewBeforeItsAddressIsGivenAway(t *testing.T) {
 	vlan := network(2, 1)
 	vlan.Vlan = 7
 	leaving := []*vmlinev1.Address{{Address: "198.51.100.1"}, {Address: "192.0.2.1", Leaving: true}}
+	back := []*vmlinev1.Address{{Address: "198.51.100.1", Leaving: true}, {Address: "192.0.2.1"}}
 	for _, tt := range []struct {
 		name      string
 		addresses []*vmlinev1.Address
@@ -39,12 +40,14 @@ func TestAGuestIsStartedAnewBeforeItsAddressIsGivenAway(t *testing.T) {
 		{name: "the guest was told of none", want: network(0, 0), told: "ip=dhcp"},
 		{name: "taken back before it was told", addresses: leaving, want: network(1, 0), told: "ip=192.0.2.1/24", undo: true},
 		{name: "taken back after it was told", addresses: leaving, want: network(1, 0), told: "ip=198.51.100.1/24", undo: true, stop: true},
+		{name: "taken back twice", addresses: back, want: network(1, 0), told: "ip=192.0.2.1/24", undo: true},
 		{name: "carried on", addresses: leaving, want: network(1, 0), told: "ip=198.51.100.1/24"},
 	} {
 		if tt.addresses == nil {
 			tt.addresses = standing
 		}
 		vm := &vmlinev1.VM{Package: &vmlinev1.Package{Network: tt.want}, Addresses: tt.addresses}
+		vm.Operation = &vmlinev1.Operation{Before: &vmlinev1.Before{Addresses: []string{"192.0.2.1", "192.0.2.2"}}}
 		before := &vmlinev1.Package{Network: network(2, 1)}
 		leaves := leavesTold(tt.told, vm, before, tt.undo)
 		if leaves != tt.stop {
