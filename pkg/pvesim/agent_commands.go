@@ -62,8 +62,10 @@ func (c *Cluster) guestAnswer(v *vm, command string) any {
 		return 1
 	case "fstrim":
 		return object{"paths": []any{}}
-	case "shutdown":
+	case "shutdown", "suspend-disk":
 		c.halts(v)
+	case "suspend-hybrid", "suspend-ram":
+		v.paused = true
 	}
 	return object{}
 }

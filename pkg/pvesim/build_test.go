@@ -71,7 +71,7 @@ func TestSingleObjects(t *testing.T) {
 		{"GET", "/nodes/pve1/lxc", "", 200, `{"data":[]}`},
 		{"GET", "/nodes/pve1/time", "", 200, `"timezone":"UTC"`},
 		{"GET", "/nodes/pve1/version", "", 200, `"version":"9.2.11"`},
-		{"GET", "/nodes/pve1/network/vmbr0", "", 200, `"iface":"vmbr0"`},
+		{"GET", "/nodes/pve1/network/vmbr0", "", 200, `"type":"bridge"`},
 		{"GET", "/nodes/pve1/network/vmbr9", "", 400, "interface does not exist"},
 		{"GET", "/nodes/pve1/rrddata", "timeframe=hour", 200, `"time":`},
 		{"GET", "/nodes/pve1/qemu/101/rrddata", "timeframe=day", 200, `"maxmem":`},

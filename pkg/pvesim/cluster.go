@@ -52,7 +52,9 @@ type node struct {
 	maintenance bool
 	dns         map[string]string
 	settings    map[string]string // by nodeFields
-	zone        *time.Location
+	// ifaces are the interfaces once they were changed; nextIfaces those that wait to be applied, nil for none.
+	ifaces, nextIfaces map[string]map[string]string
+	zone               *time.Location
 }
 
 // New makes a cluster. It panics when cfg contradicts itself, for example with a template on a

@@ -13,6 +13,8 @@ var haRoutes = []routeRow{
 	{"GET", "/cluster/ha/resources/{sid}", dcAudit, "", (*call).haShow},
 	{"PUT", "/cluster/ha/resources/{sid}", haChange, "+ha delete:configid-list<4096 digest:string<64", (*call).haUpdate},
 	{"DELETE", "/cluster/ha/resources/{sid}", haChange, "purge:bool", (*call).haDelete},
+	{"POST", "/cluster/ha/resources/{sid}/migrate", haChange, "node!:node", (*call).haMove},
+	{"POST", "/cluster/ha/resources/{sid}/relocate", haChange, "node!:node", (*call).haMove},
 	{"GET", "/cluster/ha/status/current", dcAudit, "", (*call).haStatus},
 }
 

@@ -75,6 +75,39 @@ func (q *call) haMigrate(r *haResource, target string, storages map[string]strin
 	})
 }
 
+// haMove asks high availability to move a VM. A running one keeps running, also where it is relocated.
+func (q *call) haMove() (any, error) {
+	r, err := q.haNamed()
+	if err != nil {
+		return nil, err
+	}
+	target, v := q.p["node"], q.c.vms[r.vmid]
+	if q.c.node(target) == nil {
+		return nil, fail("no such cluster node '%s'", target)
+	}
+	if v != nil && v.node != target {
+		manager := &call{c: q.c, who: identity{user: "root@pam"}, node: v.node, vars: map[string]string{"vmid": itoa(v.id)}, p: params{"online": "1", "with-local-disks": "1"}}
+		manager.migration(target, map[string]string{})
+	}
+	return object{"sid": haID(r.vmid), "requested-node": target}, nil
+}
+
+// migrateAll moves the guests of a node, each in a task of its own.
+func (q *call) migrateAll() (any, error) {
+	target := q.p["target"]
+	if target == q.node {
+		return nil, badParam("target", "target is local node.")
+	}
+	if q.c.node(target) == nil {
+		return nil, fail("no such cluster node '%s'", target)
+	}
+	p := params{"target": target, "online": "1"}
+	if q.p.bool("with-local-disks") {
+		p["with-local-disks"] = "1"
+	}
+	return q.forAll("migrateall", "Migrating", func(*vm) bool { return true }, p, (*call).migrate)
+}
+
 // migration starts the task that moves a VM.
 func (q *call) migration(target string, storages map[string]string) string {
 	return q.fork("qmigrate", q.vars["vmid"], func(t *task) *job {

@@ -7,6 +7,7 @@ var nodePowerRoutes = []routeRow{
 	{"POST", "/nodes/{node}/startall", "", "force:bool max-workers:int(1..64) vms:vmid-list", (*call).startAll},
 	{"POST", "/nodes/{node}/stopall", "", "force-stop:bool max-workers:int(1..64) timeout:int(0..7200) vms:vmid-list", (*call).stopAll},
 	{"POST", "/nodes/{node}/suspendall", "", "max-workers:int(1..64) vms:vmid-list", (*call).suspendAll},
+	{"POST", "/nodes/{node}/migrateall", "", "max-workers:int(1..64) maxworkers:int(1..64) target!:node vms:vmid-list with-local-disks:bool", (*call).migrateAll},
 	{"POST", "/nodes/{node}/status", nodeSwitch, "command!:enum(reboot,shutdown)", (*call).nodePower},
 	{"POST", wakePath, nodeSwitch, "", (*call).wake},
 	{"GET", "/nodes/{node}/config", dcAudit, "property:enum(nodesettings)", (*call).nodeConfig},
@@ -30,15 +31,8 @@ func (q *call) forAll(typ, word string, wants func(*vm) bool, p params, act func
 		}
 		ids = append(ids, id)
 	}
-	if !q.may("/", "VM.PowerMgmt") {
-		if !q.p.has("vms") {
-			return nil, q.need("/", "VM.PowerMgmt")
-		}
-		for _, id := range ids {
-			if err := q.need("/vms/"+itoa(id), "VM.PowerMgmt"); err != nil {
-				return nil, err
-			}
-		}
+	if err := q.mayAll(ids, map[bool]string{true: "VM.Migrate", false: "VM.PowerMgmt"}[typ == "migrateall"]); err != nil {
+		return nil, err
 	}
 	return q.fork(typ, "", func(t *task) *job {
 		return &job{steps: once(0, func() error {
@@ -55,6 +49,22 @@ func (q *call) forAll(typ, word string, wants func(*vm) bool, p params, act func
 			return nil
 		})}
 	}), nil
+}
+
+// mayAll checks the right to do something with all guests, or with each of those that a call names.
+func (q *call) mayAll(ids []int, priv string) error {
+	if q.may("/", priv) {
+		return nil
+	}
+	if !q.p.has("vms") {
+		return q.need("/", priv)
+	}
+	for _, id := range ids {
+		if err := q.need("/vms/"+itoa(id), priv); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (q *call) startAll() (any, error) {

@@ -20,23 +20,6 @@ func (q *call) nodeTime() (any, error) {
 	return object{"timezone": zone.String(), "time": now.Unix(), "localtime": now.Unix() + int64(offset)}, nil
 }
 
-func (q *call) networkShow() (any, error) {
-	for i, b := range q.c.node(q.node).Bridges {
-		if b == q.vars["iface"] {
-			return bridge(q.c.node(q.node), i), nil
-		}
-	}
-	return nil, badParam("iface", "interface does not exist")
-}
-
-// bridge is what the API shows of a node's bridge.
-func bridge(n *node, i int) object {
-	return object{
-		"iface": n.Bridges[i], "type": "bridge", "active": 1, "autostart": 1, "bridge_fd": 0, "bridge_ports": "", "bridge_stp": "off", "bridge_vlan_aware": 1,
-		"address": n.IP, "cidr": n.IP + "/32", "netmask": "32", "families": []string{"inet"}, "method": "static", "method6": "manual", "priority": 3 + i,
-	}
-}
-
 // historySteps are how far apart the points of a time frame are.
 var historySteps = map[string]time.Duration{
 	"hour": time.Minute, "day": 30 * time.Minute, "week": 3 * time.Hour, "month": 12 * time.Hour, "year": 7 * 24 * time.Hour, "decade": 7 * 24 * time.Hour,

@@ -33,6 +33,7 @@ const (
 	useStore = "/storage/{storage} Datastore.Audit|Datastore.AllocateSpace"
 	agentUse = "/vms/{vmid} VM.GuestAgent.Audit|VM.GuestAgent.Unrestricted"
 
+	agentPower = "/vms/{vmid} VM.PowerMgmt|VM.GuestAgent.Unrestricted"
 	agentFiles = "/vms/{vmid} VM.GuestAgent.FileSystemMgmt|VM.GuestAgent.Unrestricted"
 )
 
@@ -42,7 +43,7 @@ var routeTable []*route
 // routeRows is the whole API: method, path, permission, parameters, handler.
 func routeRows() []routeRow {
 	return slices.Concat(
-		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, nodePowerRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
+		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, nodePowerRoutes, networkRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
 		firewallRows("/cluster/firewall", dcAudit, dcModify), firewallRows(fwPath, audit, netCfg),
 	)
 }
@@ -58,6 +59,7 @@ var fromClusterFS = []string{fwPath + "/rules", fwPath + "/ipset", fwPath + "/al
 func buildRoutes() []*route {
 	configFields, haSettings, userSchema = parseSchema("+vmconfig"), parseSchema("+ha"), parseSchema("+user")
 	backupFields, haFields, nodeFields = parseSchema("+backupjob"), parseSchema("+harule +hagroup"), parseSchema("+node")
+	ifaceFields = parseSchema("+iface")
 	pathFields = parseSchema("node:node vmid:vmid storage:storage-id snapname:configid<40 pos:int(0..)")
 	table := []*route{}
 	for _, row := range routeRows() {

@@ -26,8 +26,6 @@ var nodeRoutes = []routeRow{
 	{"GET", "/nodes/{node}/time", "/nodes/{node} Sys.Audit", "", (*call).nodeTime},
 	{"GET", "/nodes/{node}/rrddata", "/nodes/{node} Sys.Audit", "cf:enum(AVERAGE,MAX) timeframe!:enum(hour,day,week,month,year,decade)", (*call).nodeHistory},
 	{"GET", "/nodes/{node}/lxc", "", "", (*call).noContainers},
-	{"GET", "/nodes/{node}/network/{iface}", "/nodes/{node} Sys.Audit", "", (*call).networkShow},
-	{"GET", "/nodes/{node}/network", "", "type:enum(ifaces)", (*call).network},
 	{"GET", "/nodes/{node}/tasks", "", "errors:bool limit:int(0..) since:int source:enum(archive,active,all) start:int(0..) statusfilter:task-status typefilter:string until:int userfilter:string vmid:vmid", (*call).taskList},
 	{"GET", "/nodes/{node}/tasks/{upid}", "", "", (*call).taskIndex},
 	{"DELETE", "/nodes/{node}/tasks/{upid}", "", "", (*call).taskStop},

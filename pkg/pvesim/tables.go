@@ -102,6 +102,15 @@ var sharedTables = map[string]string{
 	"harule": `affinity:enum(positive,negative) comment:string<4096 disable:bool nodes:ha-nodes strict:bool type!:enum(node-affinity,resource-affinity)`,
 	"node": `acme:string acmedomain[6]:string ballooning-target:int(0..100) description:string<65536 startall-onboot-delay:int(0..300)
 		wakeonlan:wake-on-lan`,
+	// A node's interface.
+	"iface": `
+		address:ip4>netmask address6:ip6>netmask6 autostart:bool bond-primary:iface
+		bond_mode:enum(balance-rr,active-backup,balance-xor,broadcast,802.3ad,balance-tlb,balance-alb,balance-slb,lacp-balance-slb,lacp-balance-tcp)
+		bond_xmit_hash_policy:enum(layer2,layer2+3,layer3+4) bridge_ports:string bridge_vids:string bridge_vlan_aware:bool cidr:string
+		cidr6:string comments:string comments6:string gateway:ip4 gateway6:ip6 mtu:int(1280..65520) netmask:string>address
+		netmask6:int(0..128)>address6 ovs_bonds:string ovs_bridge:iface ovs_options:string<1024 ovs_ports:string ovs_tag:int(1..4094)
+		slaves:string type!:enum(bridge,bond,eth,alias,vlan,fabric,OVSBridge,OVSBond,OVSPort,OVSIntPort,vnet,unknown)
+		vlan-id:int(1..4094) vlan-raw-device:iface`,
 	"hagroup": `comment:string<4096 nofailback:bool restricted:bool`,
 	"file":    `checksum:string>checksum-algorithm checksum-algorithm:enum(md5,sha1,sha224,sha256,sha384,sha512)>checksum content!:enum(iso,vztmpl,import) filename!:string<255`,
 	"ha":      `comment:string<4096 failback:bool group:configid max_relocate:int(0..) max_restart:int(0..) state:enum(started,stopped,enabled,disabled,ignored)`,

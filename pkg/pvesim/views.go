@@ -138,21 +138,6 @@ func (q *call) nodeStatus() (any, error) {
 	}, nil
 }
 
-func (q *call) network() (any, error) {
-	n := q.c.node(q.node)
-	out := []any{}
-	for i, b := range n.Bridges {
-		if t := q.p["type"]; t != "" && !strings.HasPrefix(t, "any") && t != "bridge" {
-			continue
-		}
-		if !q.may("/sdn/zones/localnetwork/"+b, "SDN.Audit|SDN.Use") && !q.may("/nodes/"+n.Name, "Sys.Audit") {
-			continue
-		}
-		out = append(out, bridge(n, i))
-	}
-	return out, nil
-}
-
 // clusterName is the name of every cluster of more than one node.
 const clusterName = "pvesim"
 
