@@ -3,6 +3,7 @@ package provisioner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,9 @@ func (p *provisioner) driftOf(ctx context.Context, e bus.Entry) error {
 	}
 	vm.Drift = mergeDrift(vm.GetDrift(), ways, timestamppb.New(p.Bus.Now()))
 	warned := len(vm.GetWarnings())
+	if nic, err := cfg.Net("net0"); err == nil && nic.MAC != "" && vm.GetMac() != "" && nic.MAC != vm.GetMac() {
+		vm.Warnings = append(vm.Warnings, fmt.Sprintf("somebody has given the network card another MAC: %s instead of %s", nic.MAC, vm.GetMac()))
+	}
 	seen(vm, machine.Found{Node: vm.GetNode(), Config: cfg})
 	if proto.Equal(vm, e.VM) {
 		return nil

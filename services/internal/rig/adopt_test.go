@@ -209,3 +209,41 @@ func TestHardwareDrift(t *testing.T) {
 	r.Terminate("w1-7")
 	r.Await("w1-7", Ended(terminate))
 }
+
+// TestAnotherMAC: a network card that somebody has given another address is told, once.
+func TestAnotherMAC(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	r.Order("w1-mac", Small("web"))
+	vm := r.Await("w1-mac", Ended(create))
+	const other = "BC:24:11:00:00:01"
+	byHand("net0", "virtio="+other+",bridge=vmbr0")(r, vm)
+	tick := func() { must(t, r.Bus.Tick(t.Context(), bus.TickDrift)) }
+	tick()
+	vm = r.Await("w1-mac", func(now *vmlinev1.VM) bool { return now.GetMac() == other })
+	tick()
+	byHand("cores", "2")(r, vm)
+	vm = r.Await("w1-mac", func(vm *vmlinev1.VM) bool { tick(); return len(vm.GetDrift()) > 0 })
+	if w := vm.GetWarnings(); len(w) != 1 || !strings.Contains(w[0], "another MAC: "+other) {
+		t.Errorf("the warnings are %q", w)
+	}
+}
+
+// TestACancelledChangeSpeaksOfNoAddresses that it has not changed.
+func TestACancelledChangeSpeaksOfNoAddresses(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	pkg := Small("web")
+	r.Order("w1-note", pkg)
+	vm := r.Await("w1-note", Ended(create))
+	r.Sim.SetLock(int(vm.GetVmid()), "backup")
+	r.Send("w1-note", changePackage, changed(pkg, func(p *vmlinev1.Package) { p.Cores = 2 }))
+	r.Await("w1-note", retrying("locked"))
+	id := r.Send("w1-note", vmlinev1.Operation_KIND_CANCEL, nil)
+	r.Await("w1-note", func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id })
+	r.Sim.SetLock(int(vm.GetVmid()), "")
+	vm = r.Await("w1-note", Ended(vmlinev1.Operation_KIND_CANCEL))
+	if note := vm.GetOperation().GetResult().GetNote(); note != "" || vm.GetRemoteStatus() != vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING {
+		t.Errorf("the billing system notes %q of a machine that is %s", note, vm.GetRemoteStatus())
+	}
+}
