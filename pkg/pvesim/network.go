@@ -69,12 +69,17 @@ func (n *node) showIface(name string) object {
 	return o
 }
 
+// ofType reports whether an interface is of a type that was asked for: "" for all, "any_..." for bridges.
+func ofType(typ, want string) bool {
+	return want == "" || want == typ || strings.HasPrefix(want, "any") && contains(bridgeTypes, typ)
+}
+
 func (q *call) network() (any, error) {
 	n := q.c.node(q.node)
 	out := []any{}
 	for _, name := range sortedKeys(n.shownNetwork()) {
 		typ := n.shownNetwork()[name]["type"]
-		if want := q.p["type"]; want != "" && want != typ && !(strings.HasPrefix(want, "any") && contains(bridgeTypes, typ)) {
+		if !ofType(typ, q.p["type"]) {
 			continue
 		}
 		if !q.may("/sdn/zones/localnetwork/"+name, "SDN.Audit|SDN.Use") && !q.may("/nodes/"+n.Name, "Sys.Audit") {
