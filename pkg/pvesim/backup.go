@@ -58,6 +58,9 @@ func (q *call) backupSteps(t *task, s *storage, id string) []step {
 		}
 		made := q.c.addBackup(s, BackupSpec{VMID: v.id, Node: v.node, Time: q.c.cfg.Now(), SizeBytes: 1 << 20, Protected: q.p.bool("protected"), Notes: q.p["notes-template"]})
 		made.saved = q.c.save(v)
+		if q.p.str("remove", "1") == "1" {
+			q.removeOld(s, v.id, q.p["prune-backups"], func(volid string) { t.log("INFO: removing backup '%s'", volid) })
+		}
 		t.log("INFO: Finished Backup of VM %d (00:00:00)", v.id)
 		return nil
 	}}}

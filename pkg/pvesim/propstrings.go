@@ -114,6 +114,7 @@ func init() {
 		"tpmstate": {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:string format:string import-from:string size:string version:enum(v1.2,v2.0)")},
 		"unused":   {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:string")},
 		"ipconfig": {fields: parseSchema("ip:cidr4 gw:ip4 ip6:cidr6 gw6:ip6"), needs: map[string]string{"gw": "ip", "gw6": "ip6"}},
+		"prune":    {fields: parseSchema("keep-all:bool keep-last:int(0..) keep-hourly:int(0..) keep-daily:int(0..) keep-weekly:int(0..) keep-monthly:int(0..) keep-yearly:int(0..)")},
 		"boot":     {defaultKey: "legacy", fields: parseSchema("order:bootdev-list legacy:boot-letters")},
 		"memory":   {defaultKey: "current", fields: parseSchema("current!:int(16..)")},
 		"agent": {defaultKey: "enabled", alias: map[string]string{"guest-fsfreeze": "freeze-fs", "freeze-fs-on-backup": "freeze-fs"},

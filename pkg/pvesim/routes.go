@@ -43,7 +43,7 @@ var routeTable []*route
 // routeRows is the whole API: method, path, permission, parameters, handler.
 func routeRows() []routeRow {
 	return slices.Concat(
-		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, nodePowerRoutes, networkRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
+		indexRoutes(), clusterRoutes, storageRoutes, fileRoutes, backupRoutes, factRoutes, consoleRoutes, haRuleRoutes, haGroupRoutes, nodePowerRoutes, networkRoutes, pruneRoutes, haRoutes, nodeRoutes, vmRoutes, agentRoutes, accessRoutes, firewallRoutes,
 		firewallRows("/cluster/firewall", dcAudit, dcModify), firewallRows(fwPath, audit, netCfg),
 	)
 }

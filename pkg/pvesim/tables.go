@@ -76,14 +76,14 @@ var sharedTables = map[string]string{
 		format:enum(raw,qcow2,subvol,vmdk) fs-name:string fuse:bool is_mountpoint:string keyring:string krbd:bool lio_tpg:string
 		master-pubkey:string max-protected-backups:int(-1..) mkdir:bool monhost:string mountpoint:string namespace:string nocow:bool
 		nodes:node-list nowritecache:bool options:string password:string<256 pool:string port:int(1..65535)
-		preallocation:enum(off,metadata,falloc,full) prune-backups:string saferemove:bool saferemove-stepsize:intenum(1,2,4,8,16,32)
+		preallocation:enum(off,metadata,falloc,full) prune-backups:prune saferemove:bool saferemove-stepsize:intenum(1,2,4,8,16,32)
 		saferemove_throughput:string server:string shared:bool skip-cert-verification:bool smbversion:enum(default,2.0,2.1,3,3.0,3.11)
 		snapshot-as-volume-chain:bool sparse:bool subdir:string tagged_only:bool username:string zfs-base-path:string`,
 	"vzdump": `
 		all:bool bwlimit:int(0..) compress:enum(0,1,gzip,lzo,zstd) dumpdir:string exclude:vmid-list exclude-path:command fleecing:string
 		ionice:int(0..8) job-id:string<50 lockwait:int(0..) mailnotification:enum(always,failure) mailto:string maxfiles:int(1..)
 		mode:enum(snapshot,suspend,stop) notes-template:string<1024>storage notification-mode:enum(auto,legacy-sendmail,notification-system)
-		pbs-change-detection-mode:enum(legacy,data,metadata) performance:string pigz:int pool:string protected:bool>storage prune-backups:string
+		pbs-change-detection-mode:enum(legacy,data,metadata) performance:string pigz:int pool:string protected:bool>storage prune-backups:prune
 		quiet:bool remove:bool script:string stdexcludes:bool stdout:bool stop:bool stopwait:int(0..) storage:storage-id tmpdir:string
 		vmid:vmid-list zstd:int`,
 	"backupjob": `
@@ -91,7 +91,7 @@ var sharedTables = map[string]string{
 		exclude:vmid-list exclude-path:command fleecing:string ionice:int(0..8) lockwait:int(0..) mailnotification:enum(always,failure)
 		mailto:string maxfiles:int(1..) mode:enum(snapshot,suspend,stop) node:node notes-template:string<1024>storage
 		notification-mode:enum(auto,legacy-sendmail,notification-system) pbs-change-detection-mode:enum(legacy,data,metadata)
-		performance:string pigz:int pool:string protected:bool>storage prune-backups:string quiet:bool remove:bool repeat-missed:bool
+		performance:string pigz:int pool:string protected:bool>storage prune-backups:prune quiet:bool remove:bool repeat-missed:bool
 		schedule:string<128 script:string starttime:clock-time stdexcludes:bool stop:bool stopwait:int(0..) storage:storage-id tmpdir:string
 		vmid:vmid-list zstd:int`,
 	"datacenter": `
