@@ -63,10 +63,12 @@ func (p *provisioner) mark(ctx context.Context, c *pve.Client, t *bus.Trigger, n
 	}
 	vmid := int(t.VM.GetOperation().GetParams().GetVmid())
 	upid, err := c.SetVMConfig(ctx, node, vmid, markChange(cfg, t.VM))
+	if err == nil || pve.KindOf(err) == pve.MaybeCommitted { // a mark that may be there must be found again
+		t.VM.Vmid, t.VM.Node, t.VM.Placement = uint32(vmid), node, node //nolint:gosec // G115: it came as a uint32
+	}
 	if err != nil {
 		return 0, machine.Explain(err, adoptKept)
 	}
-	t.VM.Vmid, t.VM.Node, t.VM.Placement = uint32(vmid), node, node //nolint:gosec // G115: it came as a uint32
 	if upid != "" {
 		p.started(t, upid, t.Step.To, machine.PurposeConfigure)
 	}

@@ -1,6 +1,9 @@
 package withstand
 
 import (
+	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,29 @@ var adoption = round{
 	},
 	params: func(_ *yard, c trial, _ *vmlinev1.VM) *vmlinev1.Params {
 		return &vmlinev1.Params{Vmid: uint32(c.vmid)}
+	},
+}
+
+// unanswered has adoptions wait for a person when Proxmox has set the mark, and said so to nobody.
+func unanswered(y *yard, all []trial) {
+	faults := []pvesim.Fault{{Kind: pvesim.DropAfter, Method: configure.method, Path: anyMachine(configure.path)}}
+	for _, c := range all { // which cannot be read once it is marked
+		faults = append(faults, pvesim.Fault{
+			Kind: pvesim.Refuse, Code: http.StatusForbidden, Text: "no", Method: readConfig.method, Path: fmt.Sprintf(readConfig.path, c.vmid), Skip: 1,
+		})
+	}
+	y.park(all, adoption, faults...)
+}
+
+// returning cancels an adoption that has marked its machine already, which stays what it was.
+var returning = round{
+	kind: cancel, name: "cancel of an adopt", mends: vmlinev1.Operation_KIND_RETRY, stage: unanswered,
+	calls: []faulty{readConfig, configure},
+	check: func(y *yard, what string, vm *vmlinev1.VM) {
+		state, stands := y.Sim.VM(y.vmidOf(vm.GetRef()))
+		if !stands || state.Status != "running" || state.Config["description"] != "made by hand" || !slices.Equal(state.Tags, []string{"old"}) {
+			y.t.Errorf("%s: the machine is %+v", what, state)
+		}
 	},
 }
 
@@ -42,8 +68,8 @@ var addressing = []round{
 	},
 }
 
-// TestRows12And24FaultsOfAdoption: every fault in every call of an adoption. The machine that was made by
-// hand is ours at the end, and otherwise as an undisturbed adoption leaves it.
+// TestRows12And24FaultsOfAdoption: every fault in every call of an adoption, and of its cancellation. The machine
+// that was made by hand is ours at the end, and otherwise as an undisturbed adoption leaves it.
 func TestRows12And24FaultsOfAdoption(t *testing.T) {
 	t.Parallel()
 	cfg := lapse()
@@ -63,6 +89,8 @@ func TestRows12And24FaultsOfAdoption(t *testing.T) {
 	foreign := &foreigners{t: t, sim: y.Sim}
 	foreign.arrive(5001)
 	startAll(y.Rig, 1, rig.Edge{})
+	y.play(played{returning, thin(trials("standing", returning.calls, firstVMID), 0)})
+	y.CheckReserved(0, 0)
 	y.play(adoptions)
 	foreign.unchanged()
 	for i, r := range addressing {

@@ -27,11 +27,12 @@ func (y *yard) command(all []trial, kind vmlinev1.Operation_Kind, params *vmline
 	}
 }
 
-// park has a command of machines wait for a person, because of a fault in one of its calls.
-func (y *yard) park(all []trial, p round, f pvesim.Fault) {
+// park has a command of machines wait for a person, because of faults in its calls.
+func (y *yard) park(all []trial, p round, faults ...pvesim.Fault) {
 	y.t.Helper()
-	mend := y.Sim.AddFault(f)
-	defer mend()
+	for _, f := range faults {
+		defer y.Sim.AddFault(f)()
+	}
 	ids := map[string]string{}
 	for _, c := range all {
 		ids[c.ref] = y.send(p, c, p.kind)
@@ -69,6 +70,11 @@ func (y *yard) onlyTheirs() {
 			y.t.Errorf("VM %d is %s's, want %q's", vm.VMID, mark[1], own[vm.VMID])
 		}
 	}
+}
+
+// vmidOf is the VMID of a ref's machine, also where its VM has it no more.
+func (y *yard) vmidOf(ref string) int {
+	return y.machines[slices.IndexFunc(y.machines, func(m trial) bool { return m.ref == ref })].vmid
 }
 
 // volume is the volume in a slot of a machine.
