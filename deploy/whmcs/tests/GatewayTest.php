@@ -55,6 +55,18 @@ final class GatewayTest extends WhmcsCase
         $this->assertSame($package['cloud_init']['password'], decrypt($this->hosting()->password), 'WHMCS keeps what was made');
     }
 
+    public function testAnAccountByRuleIsChosenOnce(): void
+    {
+        Capsule::table('tblproducts')->update(['configoption19' => 'adm{random_digits:9}']);
+        $this->answers('PUT', '', ['status' => 202, 'body' => ['id' => 'op-1', 'status' => 'accepted']]);
+        foreach ([1, 2] as $i) {
+            $this->assertSame('success', vmline_CreateAccount($this->params()));
+        }
+        $users = array_map(static fn (array $request): string => json_decode($request['body'], true)['cloud_init']['user'], $this->fake->requests());
+        $this->assertMatchesRegularExpression('/^adm\d{9}$/', $users[0]);
+        $this->assertSame($users[0], $users[1]);
+    }
+
     public function testWhatAnAdminEnteredGoesWithItsButtonOnce(): void
     {
         $this->answers('POST', '/actions', ['status' => 202, 'body' => ['id' => 'op-2', 'status' => 'accepted']]);

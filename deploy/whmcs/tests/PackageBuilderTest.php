@@ -62,6 +62,14 @@ final class PackageBuilderTest extends WhmcsCase
         $this->assertSame('ubuntu-26', $package['template']);
     }
 
+    public function testAnAccountByRuleIsTheOneThatWasChosen(): void
+    {
+        $params = $this->params(['configoption19' => 'adm{random_digits:3}']);
+        $this->assertSame('u1', PackageBuilder::build($params, self::CHOSEN)['cloud_init']['user']);
+        $params['customfields'] = ['User' => 'ann'];
+        $this->assertSame('ann', PackageBuilder::build($params, self::CHOSEN)['cloud_init']['user']);
+    }
+
     public function testNoAdditionalDiskMeansNothingAboutIt(): void
     {
         $params = $this->params(['configoption13' => 'shared1', 'configoption24' => 'additional_disk_read_mbps = 5']);
@@ -126,6 +134,14 @@ final class PackageBuilderTest extends WhmcsCase
             ] as $rule => $name
         ) {
             $this->assertSame($name, NameRule::make((string) $rule, 7, 1001, $at, $random));
+        }
+        foreach (
+            [
+            'adm_{client_id}' => 'adm_7', '{service_id}' => 'u1001', 'Ann.{random_letters:2}' => 'ann-zz', '-{year}' => 'u2026',
+            str_repeat('x', 40) => str_repeat('x', 32),
+            ] as $rule => $account
+        ) {
+            $this->assertSame($account, NameRule::account((string) $rule, 7, 1001, $at, $random));
         }
         foreach (['{colour}', '---', 'ä'] as $rule) {
             try {

@@ -38,7 +38,7 @@ final class ConfigOptions
             'rate_mbps' => ['FriendlyName' => 'Network limit', 'Default' => '0', 'Description' => 'MB/s. 0: unlimited.'] + self::NUMBER,
             'ipv4_count' => ['FriendlyName' => 'IPv4 addresses', 'Default' => '1'] + $simple + self::NUMBER,
             'ipv6_count' => ['FriendlyName' => 'IPv6 addresses', 'Default' => '0'] + $simple + self::NUMBER,
-            'os_user' => ['FriendlyName' => 'OS user', 'Description' => 'Empty: a random name.'] + self::TEXT,
+            'os_user' => ['FriendlyName' => 'OS user', 'Description' => 'May have the macros of the name. Empty: a random name.'] + self::TEXT,
             'dns_domain' => ['FriendlyName' => 'Main domain', 'Description' => 'The machine\'s name stands below it. Empty: no records.'] + self::TEXT,
             'dns_ptr' => ['FriendlyName' => 'Reverse DNS', 'Description' => 'Write PTR records.'] + self::ON_OFF,
             'firewall_rules' => ['FriendlyName' => 'Firewall rules', 'Description' => 'One a line, e.g. in ACCEPT tcp 80,443 from 192.0.2.0/24 # web']

@@ -62,6 +62,9 @@ final class PackageBuilder
     {
         $settings = ConfigOptions::values($params);
         $texts = array_diff_key($settings, array_flip(self::NOT_FIELDS));
+        if (NameRule::isRule($settings['os_user'])) {
+            unset($texts['os_user']); // the account was chosen by this rule, once
+        }
         $texts = array_replace($texts, self::more($settings['more']));
         foreach ((array) ($params['customfields'] ?? []) as $name => $text) {
             $field = Fields::named((string) $name);

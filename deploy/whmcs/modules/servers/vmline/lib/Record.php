@@ -32,16 +32,19 @@ final class Record
      * same order.
      *
      * @param array<string,mixed> $params
-     * @throws Failure when the name rule is wrong
+     * @throws Failure when a rule is wrong
      */
     public static function open(array $params): object
     {
         $id = (int) $params['serviceid'];
         self::make($id, (int) ($params['serverid'] ?? 0));
-        $rule = ConfigOptions::values($params)['name_rule'];
-        $name = NameRule::make($rule, (int) ($params['userid'] ?? 0), $id, time(), random_int(...));
+        $settings = ConfigOptions::values($params);
+        $client = (int) ($params['userid'] ?? 0);
+        $name = NameRule::make($settings['name_rule'], $client, $id, time(), random_int(...));
         Capsule::table(self::TABLE)->where('serviceid', $id)->where('name', '')->update(['name' => $name]);
-        $account = self::account((string) ($params['username'] ?? ''));
+        $account = NameRule::isRule($settings['os_user'])
+            ? NameRule::account($settings['os_user'], $client, $id, time(), random_int(...))
+            : self::account((string) ($params['username'] ?? ''));
         Capsule::table(self::TABLE)->where('serviceid', $id)->where('username', '')->update(['username' => $account]);
         return self::find($id) ?? throw new Failure("The row of service $id went away.");
     }
