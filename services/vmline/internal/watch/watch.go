@@ -4,6 +4,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 // wait is how long one question for the operation's end may stay open. It is the longest gap that
 // an event stream which broke can leave.
 const wait = 5 * time.Second
+
+// outage is how long the gateway, or what is behind it, may be away before a watch ends, and how often it is
+// asked meanwhile. The operation goes on without it.
+var outage = struct{ most, again time.Duration }{most: 2 * time.Minute, again: time.Second}
 
 // Operation calls show with every step that has been done and is done, in order and once each,
 // until the operation has ended or is parked, and returns it as it is then. Steps are shown as their
@@ -75,7 +80,7 @@ func follow(ctx context.Context, client *api.Client, id, ref string, states chan
 // ask asks for the operation until it has ended.
 func ask(ctx context.Context, client *api.Client, id string, states chan<- api.Operation) error {
 	for {
-		op, err := client.GetOperation(ctx, id, wait)
+		op, err := once(ctx, client, id)
 		if err != nil {
 			return errors.Join(ctx.Err(), err)
 		}
@@ -83,6 +88,31 @@ func ask(ctx context.Context, client *api.Client, id string, states chan<- api.O
 			return err
 		}
 	}
+}
+
+// once asks until there is an answer, or none for too long.
+func once(ctx context.Context, client *api.Client, id string) (api.Operation, error) {
+	for began := time.Now(); ; {
+		op, err := client.GetOperation(ctx, id, wait)
+		if err == nil || !passing(err) || time.Since(began) > wait+outage.most {
+			return op, err
+		}
+		again := time.NewTimer(outage.again)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return op, err
+		}
+	}
+}
+
+// passing says that the next question may be answered: nobody has answered this one, or not for good.
+func passing(err error) bool {
+	if problem := (*api.Problem)(nil); errors.As(err, &problem) {
+		return problem.Status >= http.StatusBadGateway && problem.Status <= http.StatusGatewayTimeout
+	}
+	return true
 }
 
 func send(ctx context.Context, states chan<- api.Operation, op api.Operation) error {

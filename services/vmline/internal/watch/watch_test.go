@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,6 +28,9 @@ func operation(status string, done int) api.Operation {
 	return op
 }
 
+// away stands for an answer that the gateway cannot give now.
+var away = api.Operation{ID: "away"}
+
 // client talks to a gateway without events, whose operation takes the given states, one a question.
 func client(t *testing.T, states ...api.Operation) *api.Client {
 	t.Helper()
@@ -36,8 +40,12 @@ func client(t *testing.T, states ...api.Operation) *api.Client {
 	}
 	close(next)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/operations/op" {
+			w.WriteHeader(http.StatusNotFound) // there are no events
+			return
+		}
 		op, ok := <-next
-		if r.URL.Path != "/v1/operations/op" || !ok {
+		if !ok || op.ID == away.ID {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
@@ -70,7 +78,20 @@ func TestAnOperationThatHasEndedIsNotAskedFor(t *testing.T) {
 	}
 }
 
+// TestAnOutageDoesNotEndIt: a gateway that is away for a moment is asked again.
+func TestAnOutageDoesNotEndIt(t *testing.T) {
+	outage.again = time.Millisecond
+	t.Cleanup(func() { outage.again = time.Second })
+	c := client(t, operation(api.StatusRunning, 1), away, away, operation(api.StatusSucceeded, 3))
+	if op, err := Operation(t.Context(), c, operation(api.StatusAccepted, 0), func(api.Step) error { return nil }); err != nil || op.Status != api.StatusSucceeded {
+		t.Errorf("%s, %v", op.Status, err)
+	}
+}
+
 func TestErrorsEndIt(t *testing.T) {
+	before := outage
+	outage.most, outage.again = -wait+50*time.Millisecond, time.Millisecond
+	t.Cleanup(func() { outage = before })
 	var problem *api.Problem
 	if _, err := Operation(t.Context(), client(t), operation(api.StatusRunning, 0), nil); !errors.As(err, &problem) {
 		t.Errorf("a gateway that fails: %v", err)
