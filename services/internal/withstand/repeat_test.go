@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -83,7 +84,8 @@ func onlyOne(t *testing.T, call func(context.Context) (api.Operation, error)) st
 }
 
 // TestRow20FiftyCommandsForOneRef: fifty commands with different ids, for the same package and for
-// different ones. One is admitted, every other is refused with a reason.
+// different ones. One is admitted. Of the others, those for its package are told which operation does what they
+// ask for, and every other is refused with the one that came first.
 func TestRow20FiftyCommandsForOneRef(t *testing.T) {
 	t.Parallel()
 	r := rig.New(t, rig.Options{})
@@ -110,17 +112,24 @@ func TestRow20FiftyCommandsForOneRef(t *testing.T) {
 	r.CheckReserved(1, 1)
 	refusals, err := r.Bus.Bucket(t.Context(), bus.BucketREFUSAL)
 	must(t, err)
+	var first int
+	_, err = fmt.Sscanf(admitted, "only-7002.%d", &first)
+	must(t, err)
 	for i := range repetitions {
-		id := fmt.Sprintf("only-7002.%d", i)
-		if id == admitted {
+		if i == first {
 			continue
+		}
+		id, cause := fmt.Sprintf("only-7002.%d", i), "another command came first: operation "+admitted+" (create)"
+		if i%2 == first%2 {
+			cause = "the command asks for what is so already or is under way"
 		}
 		refusal := &vmlinev1.Refusal{}
 		eventually(t, "a refusal of "+id, func() bool {
 			_, err := refusals.Get(t.Context(), id, refusal)
 			return err == nil
 		})
-		if p := refusal.GetProblem(); p.GetCause() != "another command came first: operation "+admitted+" (create)" || p.GetNext() == "" {
+		joins := strings.Contains(refusal.GetProblem().GetNext(), admitted)
+		if p := refusal.GetProblem(); p.GetCause() != cause || p.GetNext() == "" || joins != (i%2 == first%2) {
 			t.Errorf("%s: %v", id, p)
 		}
 	}
