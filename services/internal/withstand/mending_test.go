@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -74,6 +75,23 @@ const cancel = vmlinev1.Operation_KIND_CANCEL
 func TestRows12And24FaultsOfMending(t *testing.T) {
 	t.Parallel()
 	newYard(t, mending).playAll()
+}
+
+// TestNoCommandIsLeftOut: each command of the table in pkg/chain has its faults here.
+func TestNoCommandIsLeftOut(t *testing.T) {
+	tried := map[vmlinev1.Operation_Kind]bool{
+		create: true, terminate: true, // TestRows12And24Faults
+		vmlinev1.Operation_KIND_RETRY:           true, // takes up what is parked in every round
+		vmlinev1.Operation_KIND_SET_DNS_RECORDS: true, // has nothing to do with Proxmox
+	}
+	for _, r := range slices.Concat(rounds, mending, addressing, []round{adoption, returning}) {
+		tried[r.kind] = tried[r.kind] || !r.known
+	}
+	for _, r := range chain.Routes() {
+		if !tried[r.Kind] {
+			t.Errorf("%s meets no fault", chain.KindName(r.Kind))
+		}
+	}
 }
 
 // status is a command's parameter of that name.
