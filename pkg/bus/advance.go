@@ -72,6 +72,7 @@ func (b *Bus) refuse(vm *vmlinev1.VM, step chain.Step, r *Refused) {
 	if was := op.GetBefore(); was != nil {
 		vm.Status, vm.WantedPower = was.GetStatus(), was.GetWantedPower()
 		vm.Package, vm.PackageDigest = was.GetPackage(), was.GetPackageDigest()
+		vm.TemplateVmid, vm.TemplateNode = was.GetTemplateVmid(), was.GetTemplateNode()
 	}
 }
 

@@ -268,8 +268,10 @@ var routes = []Route{
 	},
 	{
 		Kind: vmlinev1.Operation_KIND_REINSTALL, Label: "Reinstall", From: []vmlinev1.Status{vmlinev1.Status_STATUS_READY, vmlinev1.Status_STATUS_REMOVED},
-		Statuses: slices.Concat([]vmlinev1.Status{vmlinev1.Status_STATUS_REINSTALL, vmlinev1.Status_STATUS_REMOVED}, from(vmlinev1.Status_STATUS_CLONE)),
-		Takes:    []Param{ParamTemplate, ParamPassword}, Wants: running,
+		Statuses: slices.Concat(
+			[]vmlinev1.Status{vmlinev1.Status_STATUS_REINSTALL, vmlinev1.Status_STATUS_PLANNED, vmlinev1.Status_STATUS_REMOVED},
+			from(vmlinev1.Status_STATUS_CLONE)),
+		Takes: []Param{ParamTemplate, ParamPassword}, Wants: running,
 		Does: "deletes snapshots and the machine and builds it again with the same VMID, MAC and addresses; backups stay",
 	},
 	button(vmlinev1.Operation_KIND_SET_DEDICATED_IP, vmlinev1.Status_STATUS_SET_IP, "VMSetDedicatedIp", "gives the addresses of the package that are missing", AnyPower),

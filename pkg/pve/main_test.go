@@ -150,6 +150,7 @@ var calls = []struct {
 	{"UnprotectBackup", `null`, true, func(x context.Context, c *Client) error { return c.UnprotectBackup(x, "pve1", testBackup) }},
 	{"Pending", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Pending(x, "pve1", 101); return err }},
 	{"Bridges", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Bridges(x, "pve1"); return err }},
+	{"CPUModels", `[]`, false, func(x context.Context, c *Client) error { _, err := c.CPUModels(x, "pve1"); return err }},
 	{"NodeTime", `{"time":1795477962}`, false, func(x context.Context, c *Client) error { _, err := c.NodeTime(x, "pve1"); return err }},
 	{"Permissions", `{"/vms":{}}`, false, func(x context.Context, c *Client) error { _, err := c.Permissions(x, "/vms"); return err }},
 	{"Roles", `[]`, false, func(x context.Context, c *Client) error { _, err := c.Roles(x); return err }},

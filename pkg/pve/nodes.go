@@ -35,6 +35,21 @@ func (c *Client) Bridges(ctx context.Context, node string) ([]Bridge, error) {
 	return out, nil
 }
 
+// CPUModels lists the names of the CPU types that a node's VMs can have. Types that were defined on the cluster, named
+// custom-..., are among them only for a caller with Sys.Audit on the node.
+func (c *Client) CPUModels(ctx context.Context, node string) ([]string, error) {
+	var list []struct {
+		Name text `json:"name"`
+	}
+	err := c.do(ctx, request{op: "list the CPU types of node " + node, method: http.MethodGet,
+		path: at("nodes", node, "capabilities", "qemu", "cpu")}, &list)
+	out := make([]string, len(list))
+	for i, m := range list {
+		out[i] = string(m.Name)
+	}
+	return out, err
+}
+
 // NodeTime reads a node's clock, in whole seconds. It needs Sys.Audit on the node.
 func (c *Client) NodeTime(ctx context.Context, node string) (time.Time, error) {
 	r := request{op: "read the clock of node " + node, method: http.MethodGet, path: at("nodes", node, "time")}

@@ -37,6 +37,7 @@ func TestRow19EveryCommandWaitsForEveryLock(t *testing.T) {
 			w.place(t, ref, vmid, stage)
 			w.Sim.SetLock(vmid, lock)
 			w.Send(ref, kind, nil)
+			w.foresee(t, ref, kind)
 			refs, lockOf[ref] = append(refs, ref), lock
 		}
 	}

@@ -75,7 +75,7 @@ func (l *lifecycle) remove(ctx context.Context, t *bus.Trigger) (bus.Outcome, er
 func (l *lifecycle) absent(t *bus.Trigger) (bus.Outcome, error) {
 	if at := t.VM.GetSettleAt(); at != nil {
 		if wait := at.AsTime().Sub(l.Bus.Now()); wait > 0 {
-			return 0, &bus.RetryAfter{After: min(wait, lookAgain), Err: fmt.Errorf(
+			return 0, &bus.Waiting{After: min(wait, lookAgain), Reason: fmt.Sprintf(
 				"VM %d is not there, but its clone had been ordered when the termination came; it is looked for again until %s",
 				t.VM.GetVmid(), at.AsTime().Format(time.TimeOnly))}
 		}

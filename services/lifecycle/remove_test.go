@@ -82,6 +82,7 @@ func TestRemovalInEachManner(t *testing.T) {
 			w.dress(t, w.place(t, ref, vmid, tt.stage), tt.unused)
 			w.Sim.ResetCalls()
 			id := w.Send(ref, tt.kind, nil)
+			w.foresee(t, ref, tt.kind)
 			vm := w.Await(ref, func(vm *vmlinev1.VM) bool {
 				return vm.GetStatus() == vmlinev1.Status_STATUS_REMOVED || ended(id)(vm)
 			})

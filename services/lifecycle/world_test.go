@@ -122,6 +122,22 @@ func waits(cause string) func(*vmlinev1.VM) bool {
 	}
 }
 
+// foresee does provisioner's step of a reinstallation, once it is due: the template is there.
+func (w *world) foresee(t *testing.T, ref string, kind vmlinev1.Operation_Kind) {
+	t.Helper()
+	if kind != vmlinev1.Operation_KIND_REINSTALL {
+		return
+	}
+	const planned = vmlinev1.Status_STATUS_PLANNED
+	w.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetStatus() == vmlinev1.Status_STATUS_REINSTALL })
+	last, err := w.Bus.Last(t.Context(), ref)
+	must(t, err)
+	last.VM.Status, last.VM.Event = planned, vmlinev1.Event_EVENT_REACHED
+	last.VM.Operation.Reached = append(last.VM.Operation.Reached, &vmlinev1.Reached{Status: planned, At: timestamppb.Now()})
+	_, err = w.Bus.Append(t.Context(), last.VM, last.Seq)
+	must(t, err)
+}
+
 // order calls the API with the services' own token, as somebody else would.
 func (w *world) order(t *testing.T, method, path string, params url.Values) {
 	t.Helper()

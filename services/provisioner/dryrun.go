@@ -154,6 +154,10 @@ func (d *dry) look(ctx context.Context, c *pve.Client) error {
 }
 
 func (d *dry) planned(ctx context.Context, c *pve.Client) error {
+	if chain.Goal(d.vm.GetOperation()) == vmlinev1.Operation_KIND_REINSTALL {
+		d.note("there must be a template %q to make the machine of again, or nothing is changed", d.vm.GetPackage().GetTemplate())
+		return d.replaceable(ctx, d.vm)
+	}
 	if err := d.look(ctx, c); err != nil {
 		return refusal(err)
 	}

@@ -3,20 +3,24 @@ package provisioner
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/provisioner/internal/placement"
 	"github.com/vmline/vmline/services/provisioner/internal/plan"
 )
 
 // planned looks at the machine once and decides what a change of package comes to: it refuses what is
-// impossible before anything stops, and takes the steps that have nothing to do out of the route.
+// impossible before anything stops, and takes the steps that have nothing to do out of the route. Before a
+// reinstallation it sees that there is a template to make the machine of again.
 func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
+	if chain.Goal(t.VM.GetOperation()) == vmlinev1.Operation_KIND_REINSTALL {
+		return bus.Done, p.replaceable(ctx, t.VM)
+	}
 	c, err := p.cluster(t.VM)
 	if err != nil {
 		return 0, refusal(err)
@@ -47,6 +51,31 @@ func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	}
 	seen(t.VM, found)
 	return bus.Done, nil
+}
+
+// replaceable refuses a reinstallation whose template does not exist, or does not fit: the machine that
+// stands is kept. A template that cannot be reached now is waited for.
+func (p *provisioner) replaceable(ctx context.Context, vm *vmlinev1.VM) error {
+	var no *placement.Impossible
+	err := p.hasTemplate(ctx, vm, false)
+	if errors.As(err, &no) {
+		err = p.hasTemplate(ctx, vm, true) // it may just have been made
+	}
+	if errors.As(err, &no) && !no.Passing {
+		return &bus.Refused{Cause: no.Reason, Next: no.Next}
+	}
+	return machine.Explain(err, kept)
+}
+
+func (p *provisioner) hasTemplate(ctx context.Context, vm *vmlinev1.VM, fresh bool) error {
+	if _, err := p.cluster(vm); err != nil {
+		return refusal(err)
+	}
+	inv, err := p.inventories[vm.GetCluster()].look(ctx, vm.GetPackage(), fresh)
+	if err == nil {
+		_, err = placement.Usable(inv, vm.GetPackage())
+	}
+	return err
 }
 
 // observe adds what the configuration does not show of a running machine.
@@ -89,63 +118,6 @@ func (p *provisioner) decide(ctx context.Context, c *pve.Client, vm *vmlinev1.VM
 		err = p.roomFor(ctx, c, vm, m.Config)
 	}
 	return decision, err
-}
-
-// roomFor refuses what Proxmox would accept and the machine's next start, or its task, would fail with.
-func (p *provisioner) roomFor(ctx context.Context, c *pve.Client, vm *vmlinev1.VM, cfg pve.VMConfig) error {
-	pkg, before := vm.GetPackage(), vm.GetOperation().GetBefore().GetPackage()
-	todo, err := plan.Make(cfg, vm, plan.Options{})
-	if err != nil {
-		return err
-	}
-	newDisk := todo.AdditionalDisk != "" && !cfg.Has(todo.AdditionalDisk)
-	if pkg.GetCores() > before.GetCores() || pkg.GetMemoryMib() > before.GetMemoryMib() || newDisk {
-		all, err := p.inventories[vm.GetCluster()].list(ctx, inventoryAge)
-		if err != nil {
-			return machine.Explain(err, kept)
-		}
-		if err := fits(all, vm, newDisk); err != nil {
-			return err
-		}
-	}
-	if bridge := pkg.GetNetwork().GetBridge(); bridge != "" && bridge != before.GetNetwork().GetBridge() {
-		return hasBridge(ctx, c, vm.GetNode(), bridge)
-	}
-	return nil
-}
-
-// fits compares the package with the machine's node as a whole. How much of it others use is for Proxmox
-// to say.
-func fits(all pve.Resources, vm *vmlinev1.VM, newDisk bool) error {
-	pkg := vm.GetPackage()
-	for _, n := range all.Nodes {
-		switch memory := int64(pkg.GetMemoryMib()) << 20; {
-		case n.Name != vm.GetNode():
-		case n.MaxCPU > 0 && float64(pkg.GetCores()) > n.MaxCPU:
-			return &plan.Impossible{Reason: fmt.Sprintf("the package has %d cores and node %s has %.0f", pkg.GetCores(), n.Name, n.MaxCPU), Next: "Migrate the machine to a larger node first."}
-		case n.MaxMem > 0 && memory > n.MaxMem:
-			return &plan.Impossible{Reason: fmt.Sprintf("the package has %d MiB of memory and node %s has %d", pkg.GetMemoryMib(), n.Name, n.MaxMem>>20), Next: "Migrate the machine to a larger node first."}
-		}
-	}
-	storage := pkg.GetAdditionalDisk().GetStorage()
-	if newDisk && !slices.ContainsFunc(all.Storages, func(s pve.Storage) bool { return s.Name == storage && s.Node == vm.GetNode() }) {
-		return &plan.Impossible{Reason: fmt.Sprintf("node %s has no storage %q for the additional disk", vm.GetNode(), storage), Next: "Correct the storage in the package."}
-	}
-	return nil
-}
-
-func hasBridge(ctx context.Context, c *pve.Client, node, bridge string) error {
-	bridges, err := c.Bridges(ctx, node)
-	if pve.KindOf(err) == pve.NoPermission {
-		return nil // Proxmox itself says when the card is set
-	}
-	if err != nil {
-		return machine.Explain(err, kept)
-	}
-	if !slices.ContainsFunc(bridges, func(b pve.Bridge) bool { return b.Name == bridge }) {
-		return &plan.Impossible{Reason: fmt.Sprintf("node %s has no bridge %q", node, bridge), Next: "Correct the bridge in the package, or make it on the node."}
-	}
-	return nil
 }
 
 // refusal has an operation that has changed nothing yet end, where it would otherwise wait for a person.

@@ -112,6 +112,7 @@ var commands = []command{
 		},
 	},
 	{name: "change-smaller", from: Small, kind: changePackage, change: func(p *vmlinev1.Package) { p.SystemDisk.SizeGb, p.Cores = 9, 2 }, end: refused, check: keepsRunning},
+	{name: "change-cpu-unknown", from: Small, kind: changePackage, change: func(p *vmlinev1.Package) { p.CpuType, p.Cores = "pentium9", 2 }, end: refused, check: keepsRunning},
 	{name: "change-disk-taken-away", from: Full, kind: changePackage, change: func(p *vmlinev1.Package) { p.AdditionalDisk = nil }, check: keepsRunning},
 	{
 		name: "change-firewall-off", from: Full, kind: changePackage, check: keepsRunning,

@@ -200,10 +200,10 @@ func TestADryRunOfWhatIsHalfMade(t *testing.T) {
 	r := New(t, Options{})
 	r.StartAll()
 	wrong, ref := Full("web"), "w1-half"
-	wrong.SystemDisk.SizeGb = 1 // smaller than the template's
+	wrong.CpuType = "pentium9" // which only Proxmox knows to be none
 	r.Order(ref, wrong)
 	r.Await(ref, Parked)
-	right := changed(wrong, func(p *vmlinev1.Package) { p.SystemDisk.SizeGb = 20 })
+	right := changed(wrong, func(p *vmlinev1.Package) { p.CpuType = "host" })
 	reply := r.dryRun(ref, create, right, nil)
 	r.Sim.ResetCalls()
 	r.Order(ref, right)

@@ -161,9 +161,9 @@ var orders = []impossible{
 	},
 	{ // row 13
 		name:  "disk smaller than the template's",
-		cause: "VM 100 cannot be configured: system disk: the disk scsi0 has 2 GB and the package says 1 GB; Proxmox cannot shrink a disk",
-		kept:  "Nothing was changed on the machine. The machine is left as it is, its addresses and its VMID stay reserved.",
-		next:  "Sell at least 2 GB, or use a smaller template.",
+		cause: "template tmpl has a system disk of 2.0 GiB and the package says 1 GB; Proxmox cannot shrink a disk",
+		kept:  "Nothing was made yet; the addresses stay reserved.",
+		next:  "Sell at least 2 GB, or use a smaller template; then repeat the order.",
 		spoil: func(_ *workshop, _ string, pkg *vmlinev1.Package) { pkg.SystemDisk.SizeGb = 1 },
 		mend:  func(_ *workshop, _ string, pkg *vmlinev1.Package) { pkg.SystemDisk.SizeGb = 2 },
 	},

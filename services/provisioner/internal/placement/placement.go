@@ -87,11 +87,7 @@ type way struct {
 // package asks for that), needs no migration, keeps most of what is then its scarcest share of memory,
 // CPU and storage, has the template, and comes first by name.
 func Choose(inv Inventory, ours []Machine, pkg *vmlinev1.Package) (Choice, error) {
-	templates, err := Templates(inv.Resources, pkg.GetTemplate())
-	if err != nil {
-		return Choice{}, err
-	}
-	templates, err = usable(inv, templates)
+	templates, err := Usable(inv, pkg)
 	if err != nil {
 		return Choice{}, err
 	}

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,12 @@ func three() Inventory {
 	inv.Bridges = map[string][]string{"n1": {"vmbr0"}, "n2": {"vmbr0", "vmbr1"}, "n3": {"vmbr0"}}
 	inv.Limits = Limits{Memory: 1, CPU: 4}
 	return inv
+}
+
+// size sets the size of a template's system disk, in bytes.
+func (inv *Inventory) size(vmid int, bytes int64) {
+	k := slices.IndexFunc(inv.VMs, func(vm pve.VM) bool { return vm.VMID == vmid })
+	inv.VMs[k].MaxDisk = bytes
 }
 
 func (inv Inventory) on(vmid int, storages ...string) Inventory {
@@ -112,6 +119,15 @@ func TestChoose(t *testing.T) {
 			}
 		}, pkg: &pkg{MemoryMib: 1 << 20, Cores: 500}, want: Choice{9003, "n1", "n1", "n1"}},
 
+		{name: "the copy of a group that is small enough", template: "debian", change: func(i *Inventory) { i.size(9001, 5*gb); i.size(9002, 11*gb) },
+			pkg: &pkg{SystemDisk: &vmlinev1.Disk{SizeGb: 10}}, want: Choice{9001, "n1", "n1", "n1"}},
+		{name: "a template as large as the disk", template: "lone", change: func(i *Inventory) { i.size(9003, 10*gb) },
+			pkg: &pkg{SystemDisk: &vmlinev1.Disk{SizeGb: 10}}, want: Choice{9003, "n1", "n1", "n1"}},
+		{name: "a package that keeps the template's size", template: "lone", change: func(i *Inventory) { i.size(9003, 10*gb) },
+			want: Choice{9003, "n1", "n1", "n1"}},
+
+		{name: "a template that is larger than the disk", template: "lone", change: func(i *Inventory) { i.size(9003, 10*gb+1) },
+			pkg: &pkg{SystemDisk: &vmlinev1.Disk{SizeGb: 10}}, refused: "has a system disk of 10.0 GiB and the package says 10 GB; Proxmox cannot shrink a disk"},
 		{name: "no room anywhere", template: "debian", pkg: &pkg{MemoryMib: 65 << 10}, refused: "node n1 would have 97.0 GiB of memory promised, counting what is on its way, and its limit is 64.0 GiB; node n2", passing: true},
 		{name: "too many cores", template: "debian", pkg: &pkg{Node: "n1", Cores: 16}, ours: []Machine{{VMID: 101, Node: "n1", Cores: 47, OnItsWay: true}},
 			refused: "node n1, which the package names, would have 65 cores promised, counting what is on its way, and its limit is 64", passing: true},

@@ -1,12 +1,14 @@
 package placement
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
 // Templates finds the package's template by VMID or by name, lowest VMID first. Several by one name are
@@ -25,13 +27,40 @@ func Templates(r pve.Resources, want string) ([]pve.VM, error) {
 	return found, nil
 }
 
+// Usable are the copies of the package's template that a machine can be made of now.
+func Usable(inv Inventory, pkg *vmlinev1.Package) ([]pve.VM, error) {
+	templates, err := Templates(inv.Resources, pkg.GetTemplate())
+	if err == nil {
+		templates, err = small(templates, pkg)
+	}
+	if err == nil {
+		templates, err = readable(inv, templates)
+	}
+	return templates, err
+}
+
+// small are the templates whose system disk is no larger than the package's: none can be shrunk. A size of 0
+// is not known.
+func small(templates []pve.VM, pkg *vmlinev1.Package) ([]pve.VM, error) {
+	sold := int64(pkg.GetSystemDisk().GetSizeGb()) << 30
+	fit := slices.DeleteFunc(slices.Clone(templates), func(t pve.VM) bool { return sold > 0 && t.MaxDisk > sold })
+	if len(fit) > 0 {
+		return fit, nil
+	}
+	least := slices.MinFunc(templates, func(a, b pve.VM) int { return cmp.Compare(a.MaxDisk, b.MaxDisk) })
+	return nil, &Impossible{
+		Reason: fmt.Sprintf("template %s has a system disk of %s and the package says %d GB; Proxmox cannot shrink a disk", least.Name, gib(least.MaxDisk), pkg.GetSystemDisk().GetSizeGb()),
+		Next:   fmt.Sprintf("Sell at least %d GB, or use a smaller template; then repeat the order.", (least.MaxDisk+1<<30-1)>>30),
+	}
+}
+
 // Online says whether a node can be asked for a template's configuration.
 func (inv Inventory) Online(node string) bool {
 	return slices.ContainsFunc(inv.Nodes, func(n pve.Node) bool { return n.Name == node && n.Online })
 }
 
-// usable are the templates that can be cloned now.
-func usable(inv Inventory, templates []pve.VM) ([]pve.VM, error) {
+// readable are the templates whose node is up and whose configuration was read.
+func readable(inv Inventory, templates []pve.VM) ([]pve.VM, error) {
 	up := slices.DeleteFunc(slices.Clone(templates), func(t pve.VM) bool {
 		_, known := inv.Volumes[t.VMID]
 		return !known || !inv.Online(t.Node)

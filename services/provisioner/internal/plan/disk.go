@@ -174,9 +174,13 @@ func grow(p *Plan, key string, drive pve.Drive, wantGB uint32) error {
 	case !known || have < want:
 		p.Grow[key] = int64(wantGB)
 	case have > want:
+		next := fmt.Sprintf("Sell at least %d GB.", up(have))
+		if key == p.SystemDisk {
+			next = fmt.Sprintf("Sell at least %d GB, or use a smaller template.", up(have))
+		}
 		return &Impossible{
 			Reason: fmt.Sprintf("the disk %s has %d GB and the package says %d GB; Proxmox cannot shrink a disk", key, up(have), wantGB),
-			Next:   fmt.Sprintf("Sell at least %d GB, or use a smaller template.", up(have)),
+			Next:   next,
 		}
 	}
 	return nil
