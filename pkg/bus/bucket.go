@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,6 +169,9 @@ func (k *Bucket) Each(ctx context.Context, filter string, do func(Item) error) e
 	return err
 }
 
+// errClosed says that a watch has ended because its connection did.
+var errClosed = errors.New("connection closed")
+
 // Watch calls do with every key that matches, then caughtUp once, then do with every change until
 // ctx ends or one of them returns an error.
 func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, caughtUp func() error) error {
@@ -183,7 +187,8 @@ func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, 
 			return fmt.Errorf("watch %s in %s: %w", filter, k.kv.Bucket(), ctx.Err())
 		case entry, ok := <-w.Updates():
 			if !ok {
-				return fmt.Errorf("watch %s in %s: connection closed", filter, k.kv.Bucket())
+				// It ends with its connection, and with the context, which may not have been seen above.
+				return fmt.Errorf("watch %s in %s: %w", filter, k.kv.Bucket(), cmp.Or(ctx.Err(), errClosed))
 			}
 			if entry == nil {
 				ready = true

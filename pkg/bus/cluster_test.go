@@ -61,7 +61,8 @@ func TestClusterOfThree(t *testing.T) {
 	servers := startCluster(t)
 	var buses []*Bus
 	for _, s := range servers {
-		buses = append(buses, connect(t, s, Options{Retry: quick}))
+		// A message that is under way while a new leader is elected comes again after AckWait.
+		buses = append(buses, connect(t, s, Options{Retry: quick, AckWait: 2 * time.Second}))
 	}
 	ctx := testContext(t)
 	for {

@@ -17,24 +17,22 @@ import (
 )
 
 // admit begins a command's operation if it is allowed now, queues it, or stores why it is not. The VM's
-// state is written behind the fence; whoever overtakes it makes it decide again.
+// state is written behind the fence; whoever overtakes it makes it decide again. A command that comes again,
+// because its acknowledgement was lost, is decided once.
 func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 	for {
 		last, err := l.Bus.Last(ctx, cmd.GetRef())
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
 			return err
 		}
-		if last.VM.GetOperation().GetId() == cmd.GetId() || last.VM.GetQueued().GetId() == cmd.GetId() {
-			return nil // admitted before; only the acknowledgement was lost
+		if decided, err := l.decidedBefore(ctx, last.VM, cmd); decided || err != nil {
+			return err
 		}
 		decision, problem, err := l.decide(ctx, last.VM, cmd)
 		if err != nil {
 			return err
 		}
 		if problem != nil {
-			if admitted, err := l.admittedBefore(ctx, cmd); admitted || err != nil {
-				return err
-			}
 			return l.refuse(ctx, cmd, problem, decision.Operation.GetId())
 		}
 		err = l.accept(ctx, last, cmd, decision.Verdict)
@@ -54,10 +52,17 @@ func (l *lifecycle) accept(ctx context.Context, last bus.Entry, cmd *vmlinev1.Co
 	if _, err := l.Bus.Append(ctx, vm, last.Seq); err != nil {
 		return err
 	}
-	if last.VM.GetQueued() == nil || vm.GetQueued().GetId() == last.VM.GetQueued().GetId() {
+	return l.tellReplaced(ctx, last.VM, vm, cmd)
+}
+
+// tellReplaced refuses what stood in the queue before a command came and does not any more: whoever sent that
+// may be waiting for it.
+func (l *lifecycle) tellReplaced(ctx context.Context, before, after *vmlinev1.VM, cmd *vmlinev1.Command) error {
+	id := before.GetQueued().GetId()
+	if id == "" || id == after.GetQueued().GetId() || id == after.GetOperation().GetId() {
 		return nil
 	}
-	return l.refuse(ctx, chain.Unqueued(last.VM), &vmlinev1.Problem{
+	return l.refuse(ctx, chain.Unqueued(before), &vmlinev1.Problem{
 		Cause: fmt.Sprintf("%s came and took its place in the queue", chain.KindName(cmd.GetKind())), Kept: keptUnchanged, Next: "Nothing to do.",
 	}, "")
 }
@@ -94,14 +99,26 @@ func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 	return err
 }
 
-// admittedBefore says whether the VM's log has the command's operation, which another has replaced
-// since. Then only its acknowledgement was lost.
-func (l *lifecycle) admittedBefore(ctx context.Context, cmd *vmlinev1.Command) (bool, error) {
+// decidedBefore says whether a command was admitted or queued before, whatever came since, and sees that what
+// it replaced was told so. As long as what its sender saw is the newest, nothing was decided.
+func (l *lifecycle) decidedBefore(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (bool, error) {
+	if vm.GetOperation().GetId() == cmd.GetAfter() && vm.GetQueued() == nil {
+		return false, nil
+	}
 	log, err := l.Bus.History(ctx, cmd.GetRef())
 	if errors.Is(err, bus.ErrNotFound) {
 		return false, nil
 	}
-	return slices.ContainsFunc(log, func(e bus.Entry) bool { return e.VM.GetOperation().GetId() == cmd.GetId() }), err
+	first := slices.IndexFunc(log, func(e bus.Entry) bool {
+		return e.VM.GetOperation().GetId() == cmd.GetId() || e.VM.GetQueued().GetId() == cmd.GetId()
+	})
+	if err != nil || first < 0 {
+		return false, err
+	}
+	if first == 0 {
+		return true, nil // the log has let go of what was before
+	}
+	return true, l.tellReplaced(ctx, log[first-1].VM, log[first].VM, cmd)
 }
 
 // keptUnchanged is what a refused command leaves behind.
