@@ -25,13 +25,14 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 		if err != nil && !errors.Is(err, bus.ErrNotFound) {
 			return err
 		}
-		if decided, err := l.decidedBefore(ctx, last.VM, cmd); decided || err != nil {
-			return err
-		}
-		decision, problem, err := l.decide(ctx, last.VM, cmd)
+		log, err := l.since(ctx, last.VM, cmd)
 		if err != nil {
 			return err
 		}
+		if first := slices.IndexFunc(log, func(e bus.Entry) bool { return has(e.VM, cmd) }); first >= 0 {
+			return l.decidedBefore(ctx, log, first, cmd)
+		}
+		decision, problem := l.decide(last.VM, cmd, log)
 		if problem != nil {
 			return l.refuse(ctx, cmd, problem, decision.Operation.GetId())
 		}
@@ -79,10 +80,7 @@ func inQueue(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM {
 // queued begins the VM's queued command, now that nothing is in its way, or takes it out of the queue.
 func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 	cmd := chain.Unqueued(last.VM)
-	decision, problem, err := l.decide(ctx, last.VM, cmd)
-	if err != nil {
-		return err
-	}
+	decision, problem := l.decide(last.VM, cmd, nil)
 	vm := proto.CloneOf(last.VM)
 	if problem == nil {
 		vm = l.first(last.VM, cmd)
@@ -92,82 +90,76 @@ func (l *lifecycle) queued(ctx context.Context, last bus.Entry) error {
 		}
 		vm.Queued, vm.Event = nil, vmlinev1.Event_EVENT_QUEUED
 	}
-	_, err = l.Bus.Append(ctx, vm, last.Seq)
+	_, err := l.Bus.Append(ctx, vm, last.Seq)
 	if errors.Is(err, bus.ErrSuperseded) {
 		return nil // the newer state has its own trigger
 	}
 	return err
 }
 
-// decidedBefore says whether a command was admitted or queued before, whatever came since, and sees that what
-// it replaced was told so. As long as what its sender saw is the newest, nothing was decided.
-func (l *lifecycle) decidedBefore(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (bool, error) {
+// since is the VM's log, if something was decided since the command's sender looked.
+func (l *lifecycle) since(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) ([]bus.Entry, error) {
 	if vm.GetOperation().GetId() == cmd.GetAfter() && vm.GetQueued() == nil {
-		return false, nil
+		return nil, nil
 	}
 	log, err := l.Bus.History(ctx, cmd.GetRef())
 	if errors.Is(err, bus.ErrNotFound) {
-		return false, nil
+		return nil, nil
 	}
-	first := slices.IndexFunc(log, func(e bus.Entry) bool {
-		return e.VM.GetOperation().GetId() == cmd.GetId() || e.VM.GetQueued().GetId() == cmd.GetId()
-	})
-	if err != nil || first < 0 {
-		return false, err
-	}
+	return log, err
+}
+
+// has says that a command was admitted in this state, or stands in its queue.
+func has(vm *vmlinev1.VM, cmd *vmlinev1.Command) bool {
+	return vm.GetOperation().GetId() == cmd.GetId() || vm.GetQueued().GetId() == cmd.GetId()
+}
+
+// decidedBefore sees that what a command replaced was told so, for one that comes again. first is the entry in
+// which the log has it; what came before the first of all the log has let go of.
+func (l *lifecycle) decidedBefore(ctx context.Context, log []bus.Entry, first int, cmd *vmlinev1.Command) error {
 	if first == 0 {
-		return true, nil // the log has let go of what was before
+		return nil
 	}
-	return true, l.tellReplaced(ctx, log[first-1].VM, log[first].VM, cmd)
+	return l.tellReplaced(ctx, log[first-1].VM, log[first].VM, cmd)
 }
 
 // keptUnchanged is what a refused command leaves behind.
 const keptUnchanged = "Nothing was changed."
 
-// decide returns how a command is accepted, or the problem for which it is not.
-func (l *lifecycle) decide(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (chain.Decision, *vmlinev1.Problem, error) {
-	meant, err := l.stillMeant(ctx, vm, cmd)
-	if err != nil {
-		return chain.Decision{}, nil, err
-	}
+// decide returns how a command is accepted, or the problem for which it is not; log is what came since.
+func (l *lifecycle) decide(vm *vmlinev1.VM, cmd *vmlinev1.Command, log []bus.Entry) (chain.Decision, *vmlinev1.Problem) {
 	d := chain.Admit(vm, cmd)
-	if !meant && d.Verdict != chain.Joined {
+	if !stillMeant(vm, cmd, log) && d.Verdict != chain.Joined {
 		return chain.Decision{}, &vmlinev1.Problem{
 			Cause: fmt.Sprintf("another command came first: operation %s (%s)", vm.GetOperation().GetId(), chain.KindName(vm.GetOperation().GetKind())),
 			Kept:  keptUnchanged, Next: "Look at the VM, then send the command again if it is still wanted.",
-		}, nil
+		}
 	}
 	switch d.Verdict {
 	case chain.Refused:
-		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}, nil
+		return d, &vmlinev1.Problem{Cause: d.Reason, Kept: keptUnchanged, Next: d.Next}
 	case chain.Joined:
 		return d, &vmlinev1.Problem{
 			Cause: "the command asks for what is so already or is under way", Kept: keptUnchanged, Next: "Look at operation " + d.Operation.GetId() + ".",
-		}, nil
+		}
 	}
 	if route, _ := chain.RouteOf(cmd.GetKind()); route.Package {
-		return d, l.packageObjection(vm, cmd), nil
+		return d, l.packageObjection(vm, cmd)
 	}
-	return d, nil, nil
+	return d, nil
 }
 
 // stillMeant says whether a command is meant for the VM as it is now: nothing came between, or the command
 // is wanted whatever came between, as long as it is the VM that its sender saw. A termination must not be
 // lost because a reboot was faster; nor may it reach a later VM of the same ref.
-func (l *lifecycle) stillMeant(ctx context.Context, vm *vmlinev1.VM, cmd *vmlinev1.Command) (bool, error) {
+func stillMeant(vm *vmlinev1.VM, cmd *vmlinev1.Command, log []bus.Entry) bool {
 	if vm.GetOperation().GetId() == cmd.GetAfter() {
-		return true, nil
+		return true
 	}
-	if route, _ := chain.RouteOf(cmd.GetKind()); !route.Queues {
-		return false, nil
-	}
-	log, err := l.Bus.History(ctx, cmd.GetRef())
-	if errors.Is(err, bus.ErrNotFound) {
-		return false, nil
-	}
-	return slices.ContainsFunc(log, func(e bus.Entry) bool {
+	route, _ := chain.RouteOf(cmd.GetKind())
+	return route.Queues && slices.ContainsFunc(log, func(e bus.Entry) bool {
 		return e.VM.GetOperation().GetId() == cmd.GetAfter() && e.VM.GetUid() == vm.GetUid()
-	}), err
+	})
 }
 
 // packageObjection refuses a package that this system cannot build at all, or that is no longer the

@@ -16,13 +16,12 @@ import (
 // place chooses template, nodes and VMID and reserves the VMID, unless the VM has one. avoid is a VMID
 // that turned out to be taken; 0 for none.
 func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) error {
-	all, choice, err := p.choose(ctx, t.VM, false)
-	var no *placement.Impossible
-	if errors.As(err, &no) {
-		// No person is asked for what may just have been mended.
-		all, choice, err = p.choose(ctx, t.VM, true)
-	}
-	if errors.As(err, &no) && !no.Passing {
+	var (
+		all    pve.Resources
+		choice placement.Choice
+	)
+	err := orMended(func(fresh bool) (err error) { all, choice, err = p.choose(ctx, t.VM, fresh); return err })
+	if no, ok := errors.AsType[*placement.Impossible](err); ok && !no.Passing {
 		return &bus.NeedsPerson{Cause: no.Reason, Kept: nothingMade, Next: no.Next, Err: err}
 	}
 	if err != nil {
@@ -36,6 +35,16 @@ func (p *provisioner) place(ctx context.Context, t *bus.Trigger, avoid int) erro
 	t.VM.TemplateVmid = uint32(choice.Template) //nolint:gosec // G115: Proxmox has none above 999,999,999
 	t.VM.TemplateNode, t.VM.Node, t.VM.Placement = choice.TemplateNode, choice.CloneNode, choice.Node
 	return nil
+}
+
+// orMended does what is impossible once more, with everything read now: no person is asked for what may just
+// have been mended.
+func orMended(do func(fresh bool) error) error {
+	err := do(false)
+	if _, ok := errors.AsType[*placement.Impossible](err); ok {
+		err = do(true)
+	}
+	return err
 }
 
 // nothingMade is what a placement that failed leaves behind.

@@ -56,12 +56,8 @@ func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 // replaceable refuses a reinstallation whose template does not exist, or does not fit: the machine that
 // stands is kept. A template that cannot be reached now is waited for.
 func (p *provisioner) replaceable(ctx context.Context, vm *vmlinev1.VM) error {
-	var no *placement.Impossible
-	err := p.hasTemplate(ctx, vm, false)
-	if errors.As(err, &no) {
-		err = p.hasTemplate(ctx, vm, true) // it may just have been made
-	}
-	if errors.As(err, &no) && !no.Passing {
+	err := orMended(func(fresh bool) error { return p.hasTemplate(ctx, vm, fresh) })
+	if no, ok := errors.AsType[*placement.Impossible](err); ok && !no.Passing {
 		return &bus.Refused{Cause: no.Reason, Next: no.Next}
 	}
 	return machine.Explain(err, kept)

@@ -24,13 +24,13 @@ func (p *provisioner) returned(ctx context.Context, t *bus.Trigger) (bus.Outcome
 	if _, err := machine.Await(ctx, c, t); err != nil {
 		return 0, machine.Explain(err, returnKept)
 	}
-	found, err := machine.Find(ctx, c, t.VM)
-	switch _, unmarked := errors.AsType[*machine.NotOurs](err); {
-	case unmarked, errors.Is(err, machine.ErrAbsent):
+	found, marked, err := findMarked(ctx, c, t.VM)
+	if err != nil {
+		return 0, err
+	}
+	if !marked {
 		t.VM.RemoteStatus, t.VM.Vmgenid, t.VM.Drift = vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED, "", nil // it is not ours to know
 		return bus.Done, nil
-	case err != nil:
-		return 0, machine.Explain(err, returnKept)
 	}
 	if err := t.Current(ctx); err != nil {
 		return 0, err
@@ -43,6 +43,15 @@ func (p *provisioner) returned(ctx context.Context, t *bus.Trigger) (bus.Outcome
 		p.started(t, upid, t.Step.To, machine.PurposeConfigure)
 	}
 	return bus.Recorded, nil
+}
+
+// findMarked finds the machine, and says whether it bears our mark.
+func findMarked(ctx context.Context, c *pve.Client, vm *vmlinev1.VM) (found machine.Found, marked bool, err error) {
+	found, err = machine.Find(ctx, c, vm)
+	if _, unmarked := errors.AsType[*machine.NotOurs](err); unmarked || errors.Is(err, machine.ErrAbsent) {
+		return found, false, nil
+	}
+	return found, err == nil, machine.Explain(err, returnKept)
 }
 
 // unmarkChange is markChange taken back.
@@ -65,12 +74,9 @@ func unmarkChange(cfg pve.VMConfig, vm *vmlinev1.VM) pve.Change {
 }
 
 func (d *dry) returned(ctx context.Context, c *pve.Client) error {
-	found, err := machine.Find(ctx, c, d.vm)
-	switch _, unmarked := errors.AsType[*machine.NotOurs](err); {
-	case unmarked, errors.Is(err, machine.ErrAbsent):
-		return nil
-	case err != nil:
-		return machine.Explain(err, returnKept)
+	found, marked, err := findMarked(ctx, c, d.vm)
+	if !marked {
+		return err
 	}
 	d.note("the machine %d stays, without the VM's mark", d.vm.GetVmid())
 	return d.calls(func(c *pve.Client) error {
