@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/bus/testbus"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 )
@@ -29,16 +29,7 @@ func must(t testing.TB, err error) {
 // openBus returns a bus on a server of its own; intercept stands around its calls.
 func openBus(t *testing.T, now func() time.Time, intercept bus.Interceptor) *bus.Bus {
 	t.Helper()
-	s, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
-	must(t, err)
-	t.Cleanup(func() { embedded.Stop(s) })
-	nc, err := bus.DialInProcess(s, "test", quiet)
-	must(t, err)
-	t.Cleanup(nc.Close)
-	b, err := bus.New(nc, bus.Options{Now: now, Logger: quiet, Intercept: intercept})
-	must(t, err)
-	must(t, b.Apply(t.Context(), 1))
-	return b
+	return testbus.New(t, bus.Options{Now: now, Intercept: intercept})
 }
 
 // instance is one more instance's VMIDs, which follow the bucket until the test ends.

@@ -33,23 +33,32 @@ func TestAChangeThatCannotBeIsRefusedBeforeAnythingStops(t *testing.T) {
 		{"a bridge that there is not", `has no bridge "vmbr77"`, func(p *vmlinev1.Package) { p.Network.Bridge = "vmbr77" }},
 		{"a smaller disk", "cannot shrink", func(p *vmlinev1.Package) { p.SystemDisk.SizeGb = 9 }},
 	} {
-		r.Sim.ResetCalls()
-		pkg := changed(Small("web"), func(p *vmlinev1.Package) { p.Cores = 2 })
-		tt.change(pkg)
-		id := r.SendWith(ref, changePackage, pkg, nil)
-		vm := r.Await(ref, func(vm *vmlinev1.VM) bool {
-			return vm.GetOperation().GetId() == id && vm.GetOperation().GetState() != vmlinev1.Operation_STATE_RUNNING
+		t.Run(tt.name, func(t *testing.T) {
+			pkg := changed(Small("web"), func(p *vmlinev1.Package) { p.Cores = 2 })
+			tt.change(pkg)
+			r.For(t).checkNothingDone(before, changePackage, pkg, nil, tt.says)
 		})
-		p := vm.GetOperation().GetProblem()
-		if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_REFUSED || !strings.Contains(p.GetCause(), tt.says) || p.GetNext() == "" {
-			t.Errorf("%s: a person reads %v of %v", tt.name, p, vm.GetOperation().GetState())
-		}
-		if vm.GetStatus() != readyStatus || !proto.Equal(vm.GetPackage(), before.GetPackage()) {
-			t.Errorf("%s: it is %v with %v", tt.name, vm.GetStatus(), vm.GetPackage())
-		}
-		if calls := slices.DeleteFunc(r.Sim.Calls(), func(c pvesim.Call) bool { return c.Method == http.MethodGet }); len(calls) > 0 {
-			t.Errorf("%s: it made %v", tt.name, calls)
-		}
 	}
 	r.CheckWorld()
+}
+
+// checkNothingDone sends a command to a ready VM and fails the test unless it is refused because of what says
+// names, without a call that changes anything, and the VM is what it was before.
+func (r *Rig) checkNothingDone(before *vmlinev1.VM, kind vmlinev1.Operation_Kind, pkg *vmlinev1.Package, params *vmlinev1.Params, says string) {
+	r.t.Helper()
+	r.Sim.ResetCalls()
+	id := r.SendWith(before.GetRef(), kind, pkg, params)
+	vm := r.Await(before.GetRef(), func(vm *vmlinev1.VM) bool {
+		return vm.GetOperation().GetId() == id && vm.GetOperation().GetState() != vmlinev1.Operation_STATE_RUNNING
+	})
+	p := vm.GetOperation().GetProblem()
+	if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_REFUSED || !strings.Contains(p.GetCause(), says) || p.GetNext() == "" {
+		r.t.Errorf("%s: a person reads %v of %v", says, p, vm.GetOperation().GetState())
+	}
+	if vm.GetStatus() != readyStatus || !proto.Equal(vm.GetPackage(), before.GetPackage()) || vm.GetTemplateVmid() != before.GetTemplateVmid() {
+		r.t.Errorf("%s: it is %v, was %v", says, vm, before)
+	}
+	if calls := slices.DeleteFunc(r.Sim.Calls(), func(c pvesim.Call) bool { return c.Method == http.MethodGet }); len(calls) > 0 {
+		r.t.Errorf("%s: it made %v", says, calls)
+	}
 }

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/bus/testbus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -20,23 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T) (f *Feed, write func(ref string, times int)) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	server, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { embedded.Stop(server) })
-	conn, err := bus.DialInProcess(server, "test", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	b, err := bus.New(conn, bus.Options{Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Apply(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	b := testbus.New(t, bus.Options{})
 	f = New(b, quiet)
 	last := map[string]uint64{}
 	write = func(ref string, times int) {

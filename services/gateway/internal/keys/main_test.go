@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/bus/testbus"
 	"github.com/vmline/vmline/services/gateway/internal/sealing"
 )
 
@@ -51,23 +51,9 @@ type fixture struct {
 
 func start(t testing.TB, intercept bus.Interceptor) *fixture {
 	t.Helper()
-	server, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { embedded.Stop(server) })
-	conn, err := bus.DialInProcess(server, "test", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
 	f := &fixture{TB: t, clock: &clock{at: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}}
-	if f.bus, err = bus.New(conn, bus.Options{Logger: quiet, Now: f.clock.now, Intercept: intercept}); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.bus.Apply(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	f.bus = testbus.New(t, bus.Options{Now: f.clock.now, Intercept: intercept})
+	var err error
 	if f.store, err = NewStore(f.bus, master); err != nil {
 		t.Fatal(err)
 	}

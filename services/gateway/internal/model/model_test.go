@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/bus/testbus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/gateway/internal/cache/cachetest"
 	"github.com/vmline/vmline/services/gateway/internal/feed"
@@ -32,23 +32,7 @@ type fixture struct {
 func start(t testing.TB, client redis.UniversalClient) *fixture {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	server, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { embedded.Stop(server) })
-	conn, err := bus.DialInProcess(server, "test", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	b, err := bus.New(conn, bus.Options{Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Apply(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	b := testbus.New(t, bus.Options{})
 	f := feed.New(b, quiet)
 	m := New(b, f, client, quiet)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -18,7 +18,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/bus/testbus"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -39,23 +39,9 @@ type fixture struct {
 
 func start(t testing.TB) *fixture {
 	t.Helper()
-	server, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Fast: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { embedded.Stop(server) })
-	conn, err := bus.DialInProcess(server, "test", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
 	f := &fixture{TB: t, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
-	if f.bus, err = bus.New(conn, bus.Options{Logger: quiet, Now: f.clock}); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.bus.Apply(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	f.bus = testbus.New(t, bus.Options{Now: f.clock})
+	var err error
 	if f.registry, err = NewRegistry(f.bus, master, Guard{AllowNetworks: loopback}); err != nil {
 		t.Fatal(err)
 	}
