@@ -85,18 +85,7 @@ func (q *call) backupJobUpdate() (any, error) {
 
 // take takes over what a call says about a job, if what comes of it makes sense.
 func (j *backupJob) take(q *call) error {
-	next := map[string]string{}
-	for k, v := range j.set {
-		next[k] = v
-	}
-	for _, k := range listOf(q.p["delete"]) {
-		delete(next, k)
-	}
-	for k, v := range q.p {
-		if k != "id" && k != "delete" {
-			next[k] = v
-		}
-	}
+	next := q.p.over(j.set, "id")
 	switch {
 	case q.p.has("schedule") && q.p.has("starttime"):
 		return badParam("starttime", "'starttime' and 'schedule' cannot both be set")

@@ -118,14 +118,7 @@ func (q *call) setFirewallOptions() (any, error) {
 	if err := checkDigest(q.p["digest"], digestOf(f.options)); err != nil {
 		return nil, err
 	}
-	for _, k := range listOf(q.p["delete"]) {
-		delete(f.options, k)
-	}
-	for k, v := range q.p {
-		if k != "delete" && k != "digest" {
-			f.options[k] = v
-		}
-	}
+	f.options = q.p.over(f.options)
 	q.saveFW(f)
 	return nil, nil
 }

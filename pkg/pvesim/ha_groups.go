@@ -41,7 +41,7 @@ func (q *call) haGroupCreate() (any, error) {
 		return nil, fail("create ha group failed: ha group ID '%s' already defined", name)
 	}
 	e := &haEntry{set: map[string]string{"type": "group"}}
-	e.set = q.merge(e, "group")
+	e.set = q.p.over(e.set, "group")
 	q.c.haGroups[name] = e
 	return nil, nil
 }
@@ -54,7 +54,7 @@ func (q *call) haGroupUpdate() (any, error) {
 	if err := checkDigest(q.p["digest"], digestOf(e.set)); err != nil {
 		return nil, err
 	}
-	e.set = q.merge(e, "group")
+	e.set = q.p.over(e.set, "group")
 	return nil, nil
 }
 

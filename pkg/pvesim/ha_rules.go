@@ -51,20 +51,6 @@ func (q *call) entryNamed(list map[string]*haEntry, key, missing string) (*haEnt
 	return nil, fail(missing, q.vars[key])
 }
 
-// merge is an entry's settings with what a call changes.
-func (q *call) merge(e *haEntry, key string) map[string]string {
-	next := maps.Clone(e.set)
-	for _, k := range listOf(q.p["delete"]) {
-		delete(next, k)
-	}
-	for k, v := range q.p {
-		if !contains([]string{key, "delete", "digest"}, k) {
-			next[k] = v
-		}
-	}
-	return next
-}
-
 // inOrder are names by the order in which they were given.
 func inOrder(list map[string]*haEntry) []string {
 	return slices.SortedFunc(maps.Keys(list), func(a, b string) int { return list[a].order - list[b].order })
@@ -110,7 +96,7 @@ func (q *call) haRuleCreate() (any, error) {
 	for _, other := range q.c.haRules {
 		e.order = max(e.order, other.order+1)
 	}
-	set := q.merge(e, "rule")
+	set := q.p.over(e.set, "rule")
 	if err := q.checkRule(name, set, "create ha rule failed: "); err != nil {
 		return nil, err
 	}
@@ -127,7 +113,7 @@ func (q *call) haRuleUpdate() (any, error) {
 	if err := checkDigest(q.p["digest"], digestOf(e.set)); err != nil {
 		return nil, err
 	}
-	set := q.merge(e, "rule")
+	set := q.p.over(e.set, "rule")
 	if err := q.checkRule(q.vars["rule"], set, "update HA rules failed: "); err != nil {
 		return nil, err
 	}

@@ -148,13 +148,6 @@ func (q *call) setNodeConfig() (any, error) {
 	if err := checkDigest(q.p["digest"], digestOf(n.settings)); err != nil {
 		return nil, err
 	}
-	for _, k := range listOf(q.p["delete"]) {
-		delete(n.settings, k)
-	}
-	for k, v := range q.p {
-		if k != "delete" && k != "digest" {
-			n.settings[k] = v
-		}
-	}
+	n.settings = q.p.over(n.settings)
 	return nil, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"sort"
 	"strconv"
@@ -22,6 +23,22 @@ func (p params) str(name, otherwise string) string {
 		return v
 	}
 	return otherwise
+}
+
+// over are settings with what a call changes of them: without those that it deletes, and with every parameter
+// but names, which only say what is changed.
+func (p params) over(old map[string]string, names ...string) map[string]string {
+	set := map[string]string{}
+	maps.Copy(set, old)
+	for _, k := range listOf(p["delete"]) {
+		delete(set, k)
+	}
+	for k, v := range p {
+		if k != "delete" && k != "digest" && !contains(names, k) {
+			set[k] = v
+		}
+	}
+	return set
 }
 
 func (p params) int(name string, otherwise int) int {

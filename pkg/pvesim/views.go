@@ -48,14 +48,7 @@ func (q *call) datacenterOptions() (any, error) {
 }
 
 func (q *call) setDatacenterOptions() (any, error) {
-	for _, k := range listOf(q.p["delete"]) {
-		delete(q.c.options, k)
-	}
-	for k, v := range q.p {
-		if k != "delete" {
-			q.c.options[k] = v
-		}
-	}
+	q.c.options = q.p.over(q.c.options)
 	return nil, nil
 }
 
