@@ -52,8 +52,8 @@ type Queue struct {
 	alone bool // Redis did not answer last time
 	kick  chan struct{}
 
-	// others is until when leases of other processes lasted when the table was seen last. Only Run uses it.
-	others time.Time
+	// seen says that this process has seen the table: one that is missing later was lost. Only Run uses it.
+	seen bool
 }
 
 // pending is a task of this process.
@@ -67,7 +67,7 @@ type pending struct {
 
 // New returns the leases of a cluster. Without a client they are this process's own. Run must run.
 func New(client redis.UniversalClient, cluster string, now func() time.Time, log *slog.Logger) *Queue {
-	q := &Queue{now: now, log: log, own: newLocal(), tasks: map[string]*pending{}, kick: make(chan struct{}, 1)}
+	q := &Queue{now: now, log: log, own: newLocal(now()), tasks: map[string]*pending{}, kick: make(chan struct{}, 1)}
 	q.shared = q.own
 	if client != nil {
 		q.shared = &shared{client: client, key: "vmline:leases:" + cluster}

@@ -141,6 +141,25 @@ func TestWhatRedisForgetsIsToldAgain(t *testing.T) {
 	eventually(t, func() bool { v, _ := h.redis.Get("vmline:leases:dc1"); return strings.HasPrefix(v, "{") })
 }
 
+// TestALostTableIsKnownWhateverWasSeenInIt: the one that finds it missing had looked last before another
+// got its lease.
+func TestALostTableIsKnownWhateverWasSeenInIt(t *testing.T) {
+	h := newHall(t)
+	here, _ := h.process()
+	there, _ := h.process()
+	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
+		t.Fatal("a free lease is not given")
+	}
+	here.Release(t.Context(), "a")
+	if ok, _ := h.acquire(there, task("b", 1), sure); !ok {
+		t.Fatal("a free lease is not given")
+	}
+	h.redis.FlushAll()
+	if ok, _ := h.acquire(here, task("c", 1), brief); ok {
+		t.Fatal("a lease was lost with the table")
+	}
+}
+
 // TestWithoutRedisEachProcessHasTheLimit: what runs goes on to count, and the limit stays.
 func TestWithoutRedisEachProcessHasTheLimit(t *testing.T) {
 	h := newHall(t)

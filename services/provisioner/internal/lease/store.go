@@ -23,7 +23,12 @@ type local struct {
 	t  *table
 }
 
-func newLocal() *local { return &local{t: newTable()} }
+// newLocal returns a table that misses nothing: its process is the only one that holds leases.
+func newLocal(now time.Time) *local {
+	l := &local{t: newTable()}
+	l.t.begin(now, false)
+	return l
+}
 
 func (l *local) change(_ context.Context, do func(*table)) error {
 	l.mu.Lock()
@@ -32,7 +37,8 @@ func (l *local) change(_ context.Context, do func(*table)) error {
 	return nil
 }
 
-// shared is the table that all processes share, one value in Redis.
+// shared is the table that all processes share, one value in Redis. It does not expire: where it is
+// missing it was lost.
 type shared struct {
 	client redis.UniversalClient
 	key    string
@@ -41,7 +47,7 @@ type shared struct {
 // swap writes the table only if it is still what was read.
 var swap = redis.NewScript(`
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2])
 return 1`)
 
 // How often a change is tried, and how long one try may take: work must not wait for the limit's sake.
@@ -78,7 +84,7 @@ func (s *shared) try(ctx context.Context, do func(*table)) (done bool, err error
 	if err != nil {
 		return false, fmt.Errorf("encode the leases: %w", err)
 	}
-	swapped, err := swap.Run(ctx, s.client, []string{s.key}, before, after, (2 * holdTime).Milliseconds()).Int()
+	swapped, err := swap.Run(ctx, s.client, []string{s.key}, before, after).Int()
 	if err != nil {
 		return false, fmt.Errorf("write the leases: %w", err)
 	}

@@ -32,27 +32,15 @@ type entry struct {
 
 func newTable() *table { return &table{Entries: map[string]*entry{}, Last: map[string]int64{}} }
 
-// begin marks a new table. othersUntil is until when the leases of other processes lasted in the table that
-// this process saw last.
-func (t *table) begin(now, othersUntil time.Time) {
+// begin marks a new table. lost says that there was one before it.
+func (t *table) begin(now time.Time, lost bool) {
 	if !t.Begun.IsZero() {
 		return
 	}
 	t.Begun = now
-	if othersUntil.After(now) {
+	if lost {
 		t.Quiet = now.Add(2 * renewEvery)
 	}
-}
-
-// othersUntil is until when leases last that are none of mine; zero if there is none.
-func (t *table) othersUntil(mine map[string]bool) time.Time {
-	var until time.Time
-	for id, e := range t.Entries {
-		if e.Held && !mine[id] && e.Until.After(until) {
-			until = e.Until
-		}
-	}
-	return until
 }
 
 // expire forgets the entries that nobody renews, and the customers that have none.
@@ -65,10 +53,11 @@ func (t *table) expire(now time.Time) {
 	maps.DeleteFunc(t.Last, func(customer string, _ int64) bool { return !present[customer] })
 }
 
-// put renews an entry. One that waits longer already keeps its place; one that holds stays a holder.
+// put renews an entry. One that waits longer already keeps its place; one that holds stays a holder of
+// what it holds: for anything else it waits like others, unless its task runs.
 func (t *table) put(id string, e entry) {
 	if old := t.Entries[id]; old != nil {
-		e.Held = e.Held || old.Held
+		e.Held = e.Held || old.Held && slices.Equal(e.Uses, old.Uses)
 		if old.Since.Before(e.Since) {
 			e.Since = old.Since
 		}

@@ -184,25 +184,34 @@ func BenchmarkTurns(b *testing.B) {
 // TestATableThatWasLostGivesNothingAtFirst: those who held a lease in the lost one have to say so before
 // anybody gets another.
 func TestATableThatWasLostGivesNothingAtFirst(t *testing.T) {
-	for name, tt := range map[string]struct {
-		others time.Time
-		quiet  bool
-	}{
-		"others held leases":       {noon.Add(holdTime), true},
-		"theirs had ended already": {noon.Add(-time.Second), false},
-		"nobody else held any":     {time.Time{}, false},
-	} {
+	for _, lost := range []bool{true, false} {
 		tab := newTable()
-		tab.begin(noon, tt.others)
+		tab.begin(noon, lost)
 		tab.wait("a", "", 0, use("s", 1))
 		tab.grant(noon, tab.all())
-		if held := tab.Entries["a"].Held; held == tt.quiet {
-			t.Errorf("%s: a lease is given at once: %v", name, held)
+		if held := tab.Entries["a"].Held; held == lost {
+			t.Errorf("lost %t: a lease is given at once: %t", lost, held)
 		}
-		tab.begin(noon.Add(2*renewEvery), noon.Add(holdTime)) // it is no new one any more
+		tab.begin(noon.Add(2*renewEvery), true) // it is no new one any more
 		tab.grant(noon.Add(2*renewEvery), tab.all())
 		if !tab.Entries["a"].Held {
-			t.Errorf("%s: no lease is given later", name)
+			t.Errorf("lost %t: no lease is given later", lost)
 		}
+	}
+}
+
+// TestALeaseIsOfWhatItIsOf: one that holds and asks for something else waits for that.
+func TestALeaseIsOfWhatItIsOf(t *testing.T) {
+	tab := newTable()
+	tab.put("runs", entry{Uses: use("node b", 1), Since: noon, Until: noon.Add(time.Hour), Held: true})
+	tab.put("moves", entry{Uses: use("node a", 1), Since: noon, Until: noon.Add(time.Hour), Held: true})
+	tab.wait("moves", "", 1, use("node a", 1))
+	if !tab.Entries["moves"].Held {
+		t.Error("asking again is not the same lease")
+	}
+	tab.wait("moves", "", 2, use("node b", 1))
+	tab.grant(noon, tab.all())
+	if tab.Entries["moves"].Held {
+		t.Error("the lease of one resource was taken for that of another")
 	}
 }

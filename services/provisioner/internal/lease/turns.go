@@ -10,6 +10,7 @@ import (
 func (q *Queue) Run(ctx context.Context) error {
 	timer := time.NewTimer(renewEvery)
 	defer timer.Stop()
+	q.look(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,26 +29,21 @@ func (q *Queue) Run(ctx context.Context) error {
 // look shows the table what this process has and takes from it whose turn it is. It reports whether
 // somebody waits here.
 func (q *Queue) look(ctx context.Context) (waits bool) {
-	if len(q.snapshot()) == 0 {
+	if q.seen && len(q.snapshot()) == 0 {
 		return false
 	}
 	var held map[string]bool
 	var reasons map[string]string
-	others := q.others
 	done := q.change(ctx, func(t *table) {
 		// Taken anew with each reading of the table: what was released meanwhile must not come back.
 		tasks := q.snapshot()
 		held = map[string]bool{}
 		now, mine := q.now(), map[string]bool{}
-		t.begin(now, q.others)
+		t.begin(now, q.seen)
 		t.expire(now)
 		for id, p := range tasks {
-			keep := waitTime
-			if old := t.Entries[id]; p.held || old != nil && old.Held {
-				keep = holdTime
-			}
 			mine[id] = true
-			t.put(id, entry{Customer: p.Customer, Uses: p.Uses, Since: p.since, Until: now.Add(keep), Held: p.held})
+			t.put(id, entry{Customer: p.Customer, Uses: p.Uses, Since: p.since, Until: now.Add(waitTime), Held: p.held})
 		}
 		t.grant(now, mine)
 		for id := range tasks {
@@ -56,12 +52,12 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 				held[id] = true
 			}
 		}
-		reasons, others = t.reasons(), t.othersUntil(mine)
+		reasons = t.reasons()
 	})
 	if !done {
 		return true
 	}
-	q.others = others
+	q.seen = true
 	return q.settle(held, reasons)
 }
 
