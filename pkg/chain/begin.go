@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -29,6 +30,7 @@ func Begin(last *vmlinev1.VM, cmd *vmlinev1.Command, now time.Time, newUID func(
 	op.Undoes = op.GetKind() == vmlinev1.Operation_KIND_CANCEL || retry && last.GetOperation().GetUndoes()
 	if takesUp(last.GetOperation(), route) {
 		op.TakesUp, op.Result = last.GetOperation().GetId(), resultSoFar(last.GetOperation(), op)
+		op.Replaced = replaced(last, cmd)
 	}
 	vm.Status, vm.Event, vm.Operation = way.statuses[0], vmlinev1.Event_EVENT_ADMITTED, op
 	vm.Retry, vm.Problem, vm.Carried, vm.Warnings, vm.ProvenAt = nil, nil, nil, nil, nil
@@ -84,6 +86,25 @@ func resultSoFar(last, op *vmlinev1.Operation) *vmlinev1.Result {
 	}
 	return proto.CloneOf(last.GetResult())
 }
+
+// replaced are the packages that were given up half way, with the one that a change over a half-done
+// change gives up.
+func replaced(last *vmlinev1.VM, cmd *vmlinev1.Command) []*vmlinev1.Package {
+	all := slices.Clone(last.GetOperation().GetReplaced())
+	given := last.GetPackage()
+	if last.GetOperation().GetUndoes() { // a half-done cancellation
+		given = last.GetOperation().GetUndone()
+	}
+	if cmd.GetKind() != vmlinev1.Operation_KIND_CHANGE_PACKAGE || cmd.GetPackage() == nil || given == nil || proto.Equal(given, cmd.GetPackage()) {
+		return all
+	}
+	all = slices.DeleteFunc(all, func(p *vmlinev1.Package) bool { return proto.Equal(p, given) })
+	all = append(all, given)
+	return all[max(0, len(all)-maxReplaced):]
+}
+
+// maxReplaced is how many given-up packages a VM's state keeps: it must not grow with each command.
+const maxReplaced = 8
 
 // wish writes what the command asks for into the VM.
 func wish(vm, last *vmlinev1.VM, cmd *vmlinev1.Command) {

@@ -97,7 +97,7 @@ func (p *provisioner) driftOf(ctx context.Context, e bus.Entry) error {
 	}
 	ways := map[vmlinev1.Drift_Kind]string{vmlinev1.Drift_KIND_HARDWARE: plan.HardwareDrift(cfg, vm)}
 	if vm.GetPackage().GetFirewall().GetEnabled() {
-		have, err := firewalled{Client: c, node: vm.GetNode(), vmid: int(vm.GetVmid())}.read(ctx, vm.GetPackage().GetFirewall(), nil)
+		have, err := firewalled{Client: c, node: vm.GetNode(), vmid: int(vm.GetVmid())}.read(ctx, vm.GetPackage(), nil)
 		if err != nil {
 			return ctx.Err()
 		}

@@ -236,8 +236,8 @@ func (d *dry) change(ctx context.Context) error {
 }
 
 func (d *dry) firewall(ctx context.Context, c *pve.Client) error {
-	fw, before := d.vm.GetPackage().GetFirewall(), setBefore(d.vm.GetOperation())
-	if !fw.GetEnabled() && !before.GetFirewall().GetEnabled() {
+	pkg, before := d.vm.GetPackage(), setBefore(d.vm.GetOperation())
+	if !plan.HasFirewall(pkg) && !plan.HasFirewall(before...) {
 		return nil
 	}
 	if err := d.look(ctx, c); err != nil {
@@ -247,13 +247,13 @@ func (d *dry) firewall(ctx context.Context, c *pve.Client) error {
 	if d.made { // a clone gets its template's
 		from.node, from.vmid = d.vm.GetTemplateNode(), int(d.vm.GetTemplateVmid())
 	}
-	have, err := from.read(ctx, fw, before.GetFirewall())
+	have, err := from.read(ctx, pkg, before)
 	if err != nil {
 		return machine.Explain(err, kept)
 	}
 	return d.calls(func(c *pve.Client) error {
 		onto := firewalled{Client: c, current: func(context.Context) error { return nil }, node: d.vm.GetNode(), vmid: int(d.vm.GetVmid())}
-		return onto.write(ctx, have.Rules, plan.MakeFirewall(have, d.vm, before), plan.Rules(fw))
+		return onto.write(ctx, have.Rules, plan.MakeFirewall(have, d.vm, before), plan.Rules(pkg.GetFirewall()))
 	})
 }
 

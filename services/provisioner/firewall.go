@@ -21,7 +21,7 @@ const ipFilterSet = "ipfilter-net0"
 // that was done a moment ago.
 func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome, error) {
 	before := setBefore(t.VM.GetOperation())
-	if !t.VM.GetPackage().GetFirewall().GetEnabled() && !before.GetFirewall().GetEnabled() {
+	if !plan.HasFirewall(t.VM.GetPackage()) && !plan.HasFirewall(before...) {
 		return bus.Done, nil
 	}
 	c, err := p.cluster(t.VM)
@@ -56,21 +56,21 @@ type firewalled struct {
 }
 
 // read returns the parts of the firewall that the package speaks of.
-func (f firewalled) read(ctx context.Context, fw, before *vmlinev1.Firewall) (have plan.Firewall, err error) {
+func (f firewalled) read(ctx context.Context, pkg *vmlinev1.Package, before []*vmlinev1.Package) (have plan.Firewall, err error) {
 	if !f.newborn {
 		have.Options, err = f.FirewallOptions(ctx, f.node, f.vmid)
 	}
-	if err != nil || !fw.GetEnabled() {
+	if err != nil {
 		return have, err
 	}
-	if !f.newborn && (fw.GetIpFilter() || before.GetIpFilter()) {
+	if !f.newborn && (plan.HasFilter(pkg) || plan.HasFilter(before...)) {
 		have.Set, err = f.IPSet(ctx, f.node, f.vmid, ipFilterSet)
 		have.HasSet = err == nil
 		if err != nil && pve.KindOf(err) != pve.Missing {
 			return have, err
 		}
 	}
-	if len(fw.GetRules()) == 0 {
+	if !plan.HasFirewall(pkg) || len(pkg.GetFirewall().GetRules()) == 0 {
 		return have, nil
 	}
 	have.Rules, err = f.FirewallRules(ctx, f.node, f.vmid)
@@ -79,13 +79,12 @@ func (f firewalled) read(ctx context.Context, fw, before *vmlinev1.Firewall) (ha
 
 // apply makes the firewall what the package says. The addresses come before the options, so that a
 // filter never holds back an address that is the machine's own.
-func (f firewalled) apply(ctx context.Context, vm *vmlinev1.VM, before *vmlinev1.Package) error {
-	fw := vm.GetPackage().GetFirewall()
-	have, err := f.read(ctx, fw, before.GetFirewall())
+func (f firewalled) apply(ctx context.Context, vm *vmlinev1.VM, before []*vmlinev1.Package) error {
+	have, err := f.read(ctx, vm.GetPackage(), before)
 	if err != nil {
 		return err
 	}
-	return f.write(ctx, have.Rules, plan.MakeFirewall(have, vm, before), plan.Rules(fw))
+	return f.write(ctx, have.Rules, plan.MakeFirewall(have, vm, before), plan.Rules(vm.GetPackage().GetFirewall()))
 }
 
 func (f firewalled) write(ctx context.Context, have []pve.FirewallRule, todo plan.FirewallPlan, wanted []pve.FirewallRule) error {

@@ -44,8 +44,7 @@ func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	op := t.VM.GetOperation()
 	op.Route = decision.Route(op.GetRoute(), len(op.GetReached())+1)
 	t.VM.Warnings = append(t.VM.Warnings, decision.Warnings...)
-	// A change that is taken back may have got as far as to the addresses.
-	others := plan.AddressesChange(t.VM, op.GetBefore().GetPackage()) || len(plan.Staying(t.VM)) < len(t.VM.GetAddresses())
+	others := plan.AddressesChange(t.VM, op.GetBefore().GetPackage())
 	if others && m.Running && len(decision.Stop) == 0 {
 		note(op, "The guest learns of changed addresses at its next boot.")
 	}

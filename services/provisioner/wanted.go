@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -22,13 +23,18 @@ func builds(op *vmlinev1.Operation) bool {
 	}
 }
 
-// setBefore is the package whose settings the machine may have, so that those which the VM's package does not
-// name are taken away: the one before, or that of the change which is taken back.
-func setBefore(op *vmlinev1.Operation) *vmlinev1.Package {
-	if undone := op.GetUndone(); undone != nil {
-		return undone
+// setBefore are the packages whose settings the machine may have, so that those which the VM's package does
+// not name are taken away: the one before, or that of the change which is taken back, then those that were
+// given up half way.
+func setBefore(op *vmlinev1.Operation) []*vmlinev1.Package {
+	first := op.GetUndone()
+	if first == nil {
+		first = op.GetBefore().GetPackage()
 	}
-	return op.GetBefore().GetPackage()
+	if first == nil {
+		return op.GetReplaced()
+	}
+	return append([]*vmlinev1.Package{first}, op.GetReplaced()...)
 }
 
 // options are how much of the package the present operation is about: a button its own part, a creation
@@ -66,13 +72,16 @@ func (p *provisioner) plan(t *bus.Trigger, found machine.Found, first bool) (pla
 // newPassword says that a change of package brings another password. Sealed twice, the same password
 // looks like two.
 func (p *provisioner) newPassword(vm *vmlinev1.VM, password string) bool {
-	before := setBefore(vm.GetOperation())
-	if chain.Goal(vm.GetOperation()) != vmlinev1.Operation_KIND_CHANGE_PACKAGE || password == "" ||
-		bytes.Equal(before.GetCloudInit().GetSealedPassword(), vm.GetPackage().GetCloudInit().GetSealedPassword()) {
+	if chain.Goal(vm.GetOperation()) != vmlinev1.Operation_KIND_CHANGE_PACKAGE || password == "" {
 		return false
 	}
-	old, err := p.open(before)
-	return err != nil || old != password
+	return slices.ContainsFunc(setBefore(vm.GetOperation()), func(before *vmlinev1.Package) bool {
+		if bytes.Equal(before.GetCloudInit().GetSealedPassword(), vm.GetPackage().GetCloudInit().GetSealedPassword()) {
+			return false
+		}
+		old, err := p.open(before)
+		return err != nil || old != password
+	})
 }
 
 // open opens the package's password; it is empty where there is none.

@@ -921,7 +921,10 @@ type Operation struct {
 	// undoes says that the work before is taken back: of a cancellation, and of a retry of one.
 	Undoes bool `protobuf:"varint,16,opt,name=undoes,proto3" json:"undoes,omitempty"`
 	// undone is the package of the change that is taken back: what it has set, the machine may have.
-	Undone        *Package `protobuf:"bytes,17,opt,name=undone,proto3" json:"undone,omitempty"`
+	Undone *Package `protobuf:"bytes,17,opt,name=undone,proto3" json:"undone,omitempty"`
+	// replaced are the packages of changes that were given up half way for the present one, each once, the
+	// last eight: what they have set, the machine may have as well.
+	Replaced      []*Package `protobuf:"bytes,18,rep,name=replaced,proto3" json:"replaced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1071,6 +1074,13 @@ func (x *Operation) GetUndoes() bool {
 func (x *Operation) GetUndone() *Package {
 	if x != nil {
 		return x.Undone
+	}
+	return nil
+}
+
+func (x *Operation) GetReplaced() []*Package {
+	if x != nil {
+		return x.Replaced
 	}
 	return nil
 }
@@ -1871,7 +1881,7 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x0esystem_disk_gb\x18\x1d \x01(\rR\fsystemDiskGb\x12,\n" +
 	"\x12additional_disk_gb\x18\x1e \x01(\rR\x10additionalDiskGb\x12.\n" +
 	"\x13additional_disk_key\x18\x1f \x01(\tR\x11additionalDiskKey\x127\n" +
-	"\tproven_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\bprovenAt\"\xbe\f\n" +
+	"\tproven_at\x18  \x01(\v2\x1a.google.protobuf.TimestampR\bprovenAt\"\xee\f\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x19.vmline.v1.Operation.KindR\x04kind\x120\n" +
@@ -1892,7 +1902,8 @@ const file_vmline_v1_vm_proto_rawDesc = "" +
 	"\x0erequest_digest\x18\x0e \x01(\fR\rrequestDigest\x12\x19\n" +
 	"\btakes_up\x18\x0f \x01(\tR\atakesUp\x12\x16\n" +
 	"\x06undoes\x18\x10 \x01(\bR\x06undoes\x12*\n" +
-	"\x06undone\x18\x11 \x01(\v2\x12.vmline.v1.PackageR\x06undone\"\xe4\x05\n" +
+	"\x06undone\x18\x11 \x01(\v2\x12.vmline.v1.PackageR\x06undone\x12.\n" +
+	"\breplaced\x18\x12 \x03(\v2\x12.vmline.v1.PackageR\breplaced\"\xe4\x05\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_CREATE\x10\x01\x12\x12\n" +
@@ -2122,29 +2133,30 @@ var file_vmline_v1_vm_proto_depIdxs = []int32{
 	10, // 25: vmline.v1.Operation.result:type_name -> vmline.v1.Result
 	17, // 26: vmline.v1.Operation.problem:type_name -> vmline.v1.Problem
 	19, // 27: vmline.v1.Operation.undone:type_name -> vmline.v1.Package
-	0,  // 28: vmline.v1.Params.status:type_name -> vmline.v1.Status
-	0,  // 29: vmline.v1.Before.status:type_name -> vmline.v1.Status
-	19, // 30: vmline.v1.Before.package:type_name -> vmline.v1.Package
-	2,  // 31: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
-	2,  // 32: vmline.v1.Before.remote_status:type_name -> vmline.v1.RemoteStatus
-	14, // 33: vmline.v1.Result.released:type_name -> vmline.v1.Address
-	3,  // 34: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
-	18, // 35: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 36: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
-	18, // 37: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
-	0,  // 38: vmline.v1.Reached.status:type_name -> vmline.v1.Status
-	18, // 39: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
-	0,  // 40: vmline.v1.Task.step:type_name -> vmline.v1.Status
-	18, // 41: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	18, // 42: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
-	18, // 43: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
-	0,  // 44: vmline.v1.Problem.step:type_name -> vmline.v1.Status
-	18, // 45: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	19, // 28: vmline.v1.Operation.replaced:type_name -> vmline.v1.Package
+	0,  // 29: vmline.v1.Params.status:type_name -> vmline.v1.Status
+	0,  // 30: vmline.v1.Before.status:type_name -> vmline.v1.Status
+	19, // 31: vmline.v1.Before.package:type_name -> vmline.v1.Package
+	2,  // 32: vmline.v1.Before.wanted_power:type_name -> vmline.v1.RemoteStatus
+	2,  // 33: vmline.v1.Before.remote_status:type_name -> vmline.v1.RemoteStatus
+	14, // 34: vmline.v1.Result.released:type_name -> vmline.v1.Address
+	3,  // 35: vmline.v1.Queued.kind:type_name -> vmline.v1.Operation.Kind
+	18, // 36: vmline.v1.Queued.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 37: vmline.v1.Drift.kind:type_name -> vmline.v1.Drift.Kind
+	18, // 38: vmline.v1.Drift.since:type_name -> google.protobuf.Timestamp
+	0,  // 39: vmline.v1.Reached.status:type_name -> vmline.v1.Status
+	18, // 40: vmline.v1.Reached.at:type_name -> google.protobuf.Timestamp
+	0,  // 41: vmline.v1.Task.step:type_name -> vmline.v1.Status
+	18, // 42: vmline.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	18, // 43: vmline.v1.Retry.not_before:type_name -> google.protobuf.Timestamp
+	18, // 44: vmline.v1.Retry.first_failed_at:type_name -> google.protobuf.Timestamp
+	0,  // 45: vmline.v1.Problem.step:type_name -> vmline.v1.Status
+	18, // 46: vmline.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_vm_proto_init() }

@@ -106,10 +106,60 @@ func TestWhatACancelledChangeHadSetIsTakenAway(t *testing.T) {
 			t.Errorf("the firewall is %+v", f)
 		}
 	}
-	if said := strings.Join(vm.GetWarnings(), "\n"); !strings.Contains(said, "the package has this firewall rule no more, and it stays") {
+	if said := strings.Join(vm.GetWarnings(), "\n"); !strings.Contains(said, "the package has this firewall rule no more; where it was added, it stays") {
 		t.Errorf("a person is told %q", said)
 	}
 	r.CheckReserved(1, 1)
+}
+
+// TestAChangeOverAHalfDoneOne takes away what only the half-done one had set, whose password holds no more
+// either; so does the cancellation of such a change.
+func TestAChangeOverAHalfDoneOne(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	for ref, last := range map[string]vmlinev1.Operation_Kind{"w1-9": changePackage, "w1-10": vmlinev1.Operation_KIND_CANCEL} {
+		t.Run(last.String(), func(t *testing.T) {
+			r, pkg := r.For(t), Small("web")
+			pkg.CloudInit.SealedPassword = sealed(r, "First-1")
+			r.Order(ref, pkg)
+			first := r.Await(ref, Ended(create))
+			before, _ := r.Sim.VM(int(first.GetVmid()))
+			mend := r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: http.MethodPost, Path: "/nodes/*/qemu/*/status/start", Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Other)"})
+			given := changed(pkg, func(p *vmlinev1.Package) {
+				full := Full("web")
+				p.Cores, p.CloudInit, p.Firewall, p.Network = 2, full.GetCloudInit(), full.GetFirewall(), full.GetNetwork()
+				p.CloudInit.User, p.CloudInit.SealedPassword = "ann", sealed(r, "Second-2")
+			})
+			for _, pkg := range []*vmlinev1.Package{given, changed(pkg, func(p *vmlinev1.Package) { p.Cores = 3 })} {
+				id := r.Send(ref, changePackage, pkg)
+				r.Await(ref, func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id && Parked(vm) })
+			}
+			mend()
+			id := r.Send(ref, last, changed(pkg, func(*vmlinev1.Package) {}))
+			vm := r.Await(ref, func(vm *vmlinev1.VM) bool {
+				return vm.GetOperation().GetId() == id && vm.GetOperation().GetState() != vmlinev1.Operation_STATE_RUNNING
+			})
+			if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_SUCCEEDED || !proto.Equal(vm.GetPackage(), first.GetPackage()) || !equal(vm.GetAddresses(), first.GetAddresses()) {
+				t.Fatalf("it ends as %v", vm)
+			}
+			now, _ := r.Sim.VM(int(vm.GetVmid()))
+			keys := maps.Clone(before.Config)
+			maps.Copy(keys, now.Config)
+			for key := range keys {
+				if sorted(now.Config[key]) != sorted(before.Config[key]) {
+					t.Errorf("%s was %q and is %q", key, before.Config[key], now.Config[key])
+				}
+			}
+			if now.Status != "running" || now.Passwords["admin"] != before.Passwords["admin"] {
+				t.Errorf("it is %s with the passwords %v, which were %v", now.Status, now.Passwords, before.Passwords)
+			}
+			for _, f := range r.Sim.Firewalls() {
+				if f.VMID == now.VMID && (f.Options["enable"] != "0" || len(f.IPSets) > 0) {
+					t.Errorf("the firewall is %+v", f)
+				}
+			}
+		})
+	}
 }
 
 func sorted(options string) string {

@@ -25,10 +25,11 @@ func leaves(vm *vmlinev1.VM, ipconfig string) bool {
 }
 
 // AddressesChange says whether the package asks for other addresses than the VM has: another number
-// of a family, a chosen one that it has not, or a network whose pools may be others.
+// of a family, a chosen one that it has not, or a network whose pools may be others; or whether one
+// is being taken off it and has still to be given back.
 func AddressesChange(vm *vmlinev1.VM, before *vmlinev1.Package) bool {
 	net, old := vm.GetPackage().GetNetwork(), before.GetNetwork()
-	if net.GetBridge() != old.GetBridge() || net.GetVlan() != old.GetVlan() {
+	if net.GetBridge() != old.GetBridge() || net.GetVlan() != old.GetVlan() || len(Staying(vm)) < len(vm.GetAddresses()) {
 		return true
 	}
 	var v4, v6 uint32

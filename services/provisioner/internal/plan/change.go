@@ -45,10 +45,10 @@ var changeSteps = []vmlinev1.Status{
 // package says.
 func Change(m Machine, vm *vmlinev1.VM, o Options, undo bool) (Decision, error) {
 	var d Decision
-	if err := sameMachine(m.Config, vm, o.Before); err != nil {
+	if err := sameMachine(m.Config, vm, o.last()); err != nil {
 		return d, err
 	}
-	d.NewAddresses = undo || AddressesChange(vm, o.Before)
+	d.NewAddresses = undo || AddressesChange(vm, o.last())
 	all, err := Make(m.Config, vm, o)
 	if undo && err != nil {
 		o.Parts = All &^ (SystemSize | AdditionalSize)
@@ -69,32 +69,36 @@ func Change(m Machine, vm *vmlinev1.VM, o Options, undo bool) (Decision, error) 
 		}
 	}
 	d.addresses(vm, o.Before)
-	d.power(m, all, leavesTold(m.Config.Values["ipconfig0"], vm, o.Before, undo))
+	d.power(m, all, leavesTold(m.Config.Values["ipconfig0"], vm, o.last(), undo))
 	d.Warnings = append(d.Warnings, kept(m.Config, vm)...)
 	d.Warnings = append(d.Warnings, keptRules(vm.GetPackage(), o.Before)...)
 	return d, nil
 }
 
 // keptRules names the rules that the package no longer has. They stay: nobody can tell them from equal ones
-// that a person has made, or has come to rely on.
-func keptRules(pkg, before *vmlinev1.Package) []string {
+// that a person has made, or has come to rely on. One of a change that was given up may never have been added.
+func keptRules(pkg *vmlinev1.Package, before []*vmlinev1.Package) []string {
 	var warnings []string
-	wanted := Rules(pkg.GetFirewall())
-	for _, rule := range Rules(before.GetFirewall()) {
-		if !slices.ContainsFunc(wanted, func(w pve.FirewallRule) bool { return SameRule(w, rule) }) {
-			warnings = append(warnings, "the package has this firewall rule no more, and it stays: "+describeRule(rule))
+	named := Rules(pkg.GetFirewall())
+	for _, b := range before {
+		for _, rule := range Rules(b.GetFirewall()) {
+			if !slices.ContainsFunc(named, func(n pve.FirewallRule) bool { return SameRule(n, rule) }) {
+				named = append(named, rule)
+				warnings = append(warnings, "the package has this firewall rule no more; where it was added, it stays: "+describeRule(rule))
+			}
 		}
 	}
 	return warnings
 }
 
 // addresses needs the steps that depend on addresses, which are given only after the plan.
-func (d *Decision) addresses(vm *vmlinev1.VM, before *vmlinev1.Package) {
-	fw, old := vm.GetPackage().GetFirewall(), before.GetFirewall()
+func (d *Decision) addresses(vm *vmlinev1.VM, before []*vmlinev1.Package) {
+	fw := vm.GetPackage().GetFirewall()
+	other := func(before *vmlinev1.Package) bool { return !proto.Equal(fw, before.GetFirewall()) }
 	if d.NewAddresses {
 		d.need(vmlinev1.Status_STATUS_SET_IP, vmlinev1.Status_STATUS_SET_CLOUDINIT, vmlinev1.Status_STATUS_IP_RELEASED)
 	}
-	if !proto.Equal(fw, old) || (d.NewAddresses && fw.GetEnabled() && fw.GetIpFilter()) {
+	if slices.ContainsFunc(before, other) || (d.NewAddresses && fw.GetEnabled() && fw.GetIpFilter()) {
 		d.need(vmlinev1.Status_STATUS_SET_FIREWALL)
 	}
 }

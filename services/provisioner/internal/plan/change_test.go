@@ -20,7 +20,7 @@ func changing(change func(*vmlinev1.Package), before ...func(*vmlinev1.Package))
 	vm.Node, vm.Package.Cluster = "pve1", "dc1"
 	old := proto.CloneOf(vm.Package)
 	change(vm.Package)
-	return vm, Options{Before: old}
+	return vm, Options{Before: []*vmlinev1.Package{old}}
 }
 
 // TestChange has a row for what each change of a package needs.
@@ -159,16 +159,18 @@ func TestPartsAreAlone(t *testing.T) {
 // TestWhatThePackageBeforeHadSet is taken away; what somebody else has set stays.
 func TestWhatThePackageBeforeHadSet(t *testing.T) {
 	before := &vmlinev1.Package{CloudInit: &vmlinev1.CloudInit{User: "ann", SearchDomain: "a.test", DnsServers: []string{"192.0.2.1"}, SshKeys: []string{"ssh-rsa A"}}}
+	givenUp := &vmlinev1.Package{CloudInit: &vmlinev1.CloudInit{User: "eve", DnsServers: []string{"192.0.2.3"}, SshKeys: []string{"ssh-rsa E"}}}
 	for _, tt := range []struct {
 		name string
 		cfg  set
 		want []string
 	}{
 		{"as it was set", set{"ciuser": "ann", "searchdomain": "a.test", "nameserver": "192.0.2.1", "sshkeys": "ssh-rsa%20A%0A"}, []string{"ciuser", "nameserver", "searchdomain", "sshkeys"}},
+		{"as a change that was given up had set it", set{"ciuser": "eve", "searchdomain": "a.test", "nameserver": "192.0.2.3", "sshkeys": "ssh-rsa%20E%0A"}, []string{"ciuser", "nameserver", "searchdomain", "sshkeys"}},
 		{"changed by a person", set{"ciuser": "bob", "searchdomain": "b.test", "nameserver": "192.0.2.2", "sshkeys": "ssh-rsa%20B"}, nil},
 		{"not there", nil, nil},
 	} {
-		p, err := Make(clone(tt.cfg), order(), Options{Before: before})
+		p, err := Make(clone(tt.cfg), order(), Options{Before: []*vmlinev1.Package{before, givenUp}})
 		if slices.Sort(p.Change.Delete); err != nil || !slices.Equal(p.Change.Delete, tt.want) || len(p.Change.Set) > 0 {
 			t.Errorf("%s: deletes %q and sets %q with %v, want %q", tt.name, p.Change.Delete, p.Change.Set, err, tt.want)
 		}

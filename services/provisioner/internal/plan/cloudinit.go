@@ -13,15 +13,13 @@ import (
 // cloudInit sets what the guest is told. What the package leaves out stays as the template has it,
 // unless the package before had set it.
 func (d *draft) cloudInit(systemDisk string, vm *vmlinev1.VM, o Options) error {
-	want, before := told(vm.GetPackage(), Staying(vm)), map[string]string{}
-	if o.Before != nil {
-		before = told(o.Before, vm.GetAddresses())
-	}
-	for key, value := range want {
-		switch have := d.cfg.Values[key]; {
+	for key, value := range told(vm.GetPackage(), Staying(vm)) {
+		have := d.cfg.Values[key]
+		ours := func(before *vmlinev1.Package) bool { return have == told(before, vm.GetAddresses())[key] }
+		switch {
 		case value != "":
 			d.want(key, value)
-		case have != "" && have == before[key], key == "ipconfig0" && leaves(vm, have):
+		case have != "" && slices.ContainsFunc(o.Before, ours), key == "ipconfig0" && leaves(vm, have):
 			d.drop = append(d.drop, key)
 		}
 	}
@@ -45,13 +43,14 @@ func told(pkg *vmlinev1.Package, addresses []*vmlinev1.Address) map[string]strin
 }
 
 // keys sets the SSH keys, which Proxmox stores in an encoding of its own.
-func (d *draft) keys(pkg, before *vmlinev1.Package) {
+func (d *draft) keys(pkg *vmlinev1.Package, before []*vmlinev1.Package) {
 	have := decodeKeys(d.cfg.Values["sshkeys"])
+	ours := func(before *vmlinev1.Package) bool { return have == joinKeys(before) }
 	switch keys := joinKeys(pkg); {
 	case keys == have:
 	case keys != "":
 		d.set["sshkeys"] = encodeKeys(keys)
-	case before != nil && have == joinKeys(before):
+	case slices.ContainsFunc(before, ours):
 		d.drop = append(d.drop, "sshkeys")
 	}
 }

@@ -36,13 +36,24 @@ func (p FirewallPlan) Empty() bool {
 	return len(p.Options) == 0 && !p.MakeSet && !p.DropSet && len(p.Add) == 0 && len(p.Remove) == 0 && len(p.Rules) == 0
 }
 
+// HasFirewall says that one of the packages has a firewall.
+func HasFirewall(packages ...*vmlinev1.Package) bool {
+	return slices.ContainsFunc(packages, func(p *vmlinev1.Package) bool { return p.GetFirewall().GetEnabled() })
+}
+
+// HasFilter says that one of the packages has an IP filter in its firewall.
+func HasFilter(packages ...*vmlinev1.Package) bool {
+	return slices.ContainsFunc(packages, func(p *vmlinev1.Package) bool { return HasFirewall(p) && p.GetFirewall().GetIpFilter() })
+}
+
 // MakeFirewall compares a firewall with the VM's package. A package without a firewall switches off
-// what the package before it had switched on, and touches nothing else.
-func MakeFirewall(have Firewall, vm *vmlinev1.VM, before *vmlinev1.Package) FirewallPlan {
+// what the packages before it had switched on, and touches nothing else.
+func MakeFirewall(have Firewall, vm *vmlinev1.VM, before []*vmlinev1.Package) FirewallPlan {
 	fw := vm.GetPackage().GetFirewall()
 	p := FirewallPlan{Options: map[string]string{}}
+	p.addresses(have, vm, before)
 	if !fw.GetEnabled() {
-		if before.GetFirewall().GetEnabled() && have.Options["enable"] == "1" {
+		if HasFirewall(before...) && have.Options["enable"] == "1" {
 			p.Options["enable"] = "0"
 		}
 		return p
@@ -52,7 +63,6 @@ func MakeFirewall(have Firewall, vm *vmlinev1.VM, before *vmlinev1.Package) Fire
 			p.Options[key] = value
 		}
 	}
-	p.addresses(have, vm, before)
 	for _, rule := range Rules(fw) {
 		if !slices.ContainsFunc(have.Rules, func(r pve.FirewallRule) bool { return SameRule(r, rule) }) {
 			p.Rules = append(p.Rules, rule)
@@ -61,16 +71,16 @@ func MakeFirewall(have Firewall, vm *vmlinev1.VM, before *vmlinev1.Package) Fire
 	return p
 }
 
-func (p *FirewallPlan) addresses(have Firewall, vm *vmlinev1.VM, before *vmlinev1.Package) {
+func (p *FirewallPlan) addresses(have Firewall, vm *vmlinev1.VM, before []*vmlinev1.Package) {
 	var staying, all []string
 	for _, a := range vm.GetAddresses() {
 		if all = append(all, a.GetAddress()); !a.GetLeaving() {
 			staying = append(staying, a.GetAddress())
 		}
 	}
-	if !vm.GetPackage().GetFirewall().GetIpFilter() {
+	if !HasFilter(vm.GetPackage()) {
 		notOurs := slices.ContainsFunc(have.Set, func(entry string) bool { return !slices.Contains(all, entry) })
-		p.DropSet = have.HasSet && before.GetFirewall().GetIpFilter() && !notOurs
+		p.DropSet = have.HasSet && HasFilter(before...) && !notOurs
 		return
 	}
 	p.MakeSet = !have.HasSet

@@ -41,10 +41,10 @@ func TestMakeFirewall(t *testing.T) {
 func TestFirewallSwitchedOff(t *testing.T) {
 	before := guarded().Package
 	off := order()
-	if p := MakeFirewall(Firewall{Options: map[string]string{"enable": "1", "policy_in": "DROP"}}, off, before); !maps.Equal(p.Options, map[string]string{"enable": "0"}) {
+	if p := MakeFirewall(Firewall{Options: map[string]string{"enable": "1", "policy_in": "DROP"}}, off, []*vmlinev1.Package{before}); !maps.Equal(p.Options, map[string]string{"enable": "0"}) {
 		t.Errorf("sets %v", p.Options)
 	}
-	if p := MakeFirewall(Firewall{Options: map[string]string{"enable": "1"}}, off, off.Package); !p.Empty() {
+	if p := MakeFirewall(Firewall{Options: map[string]string{"enable": "1"}}, off, []*vmlinev1.Package{off.Package}); !p.Empty() {
 		t.Errorf("a person's firewall is switched off: %+v", p)
 	}
 	unfiltered := guarded()
@@ -53,8 +53,11 @@ func TestFirewallSwitchedOff(t *testing.T) {
 		entries []string
 		drop    bool
 	}{{[]string{"192.0.2.10", "192.0.2.11"}, true}, {nil, true}, {[]string{"192.0.2.10", "203.0.113.9"}, false}} {
-		if p := MakeFirewall(Firewall{HasSet: true, Set: tt.entries}, unfiltered, before); p.DropSet != tt.drop {
-			t.Errorf("%q: the set is dropped: %v", tt.entries, p.DropSet)
+		for name, vm := range map[string]*vmlinev1.VM{"no filter": unfiltered, "no firewall": off} {
+			vm.Addresses = guarded().Addresses
+			if p := MakeFirewall(Firewall{HasSet: true, Set: tt.entries}, vm, []*vmlinev1.Package{before}); p.DropSet != tt.drop {
+				t.Errorf("%s, %q: the set is dropped: %v", name, tt.entries, p.DropSet)
+			}
 		}
 	}
 }

@@ -37,9 +37,17 @@ type Options struct {
 	Fresh    bool
 	// MAC is what the first network card must have; empty keeps the one it has.
 	MAC string
-	// Before is the package that the machine was made from: what it set and the new one no longer
-	// says is taken away, if it is still as it was set. nil takes nothing away.
-	Before *vmlinev1.Package
+	// Before are the package that the machine had, and then those that were given up half way: what they
+	// set and the new one no longer says is taken away, if it is still as it was set. None takes nothing away.
+	Before []*vmlinev1.Package
+}
+
+// last is the package that the machine had; nil for none.
+func (o Options) last() *vmlinev1.Package {
+	if len(o.Before) == 0 {
+		return nil
+	}
+	return o.Before[0]
 }
 
 // Plan is what is missing.
