@@ -55,6 +55,8 @@ type Options struct {
 	PollEvery time.Duration
 	// Rules that the provisioner keeps to in the cluster; the zero value has no limits.
 	Rules provisioner.Rules
+	// Now is the clock of the services; nil means time.Now.
+	Now func() time.Time
 }
 
 // Cluster is the name of the simulated cluster in packages.
@@ -177,7 +179,7 @@ func (r *Rig) connect(name string, intercept bus.Interceptor) *bus.Bus {
 	nc, err := bus.Dial(bus.Server{URL: r.URL(), Name: name}, quiet)
 	must(r.t, err)
 	r.t.Cleanup(nc.Close)
-	b, err := bus.New(nc, bus.Options{Intercept: intercept, Logger: quiet, Retry: r.options.Retry, AckWait: r.options.AckWait, Every: seldom})
+	b, err := bus.New(nc, bus.Options{Now: r.options.Now, Intercept: intercept, Logger: quiet, Retry: r.options.Retry, AckWait: r.options.AckWait, Every: seldom})
 	must(r.t, err)
 	return b
 }
