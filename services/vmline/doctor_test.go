@@ -64,3 +64,27 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 }
+
+// TestDoctorSeesAClockThatIsWrong of a simulator that runs as a program.
+func TestDoctorSeesAClockThatIsWrong(t *testing.T) {
+	for ahead, tt := range map[string]struct {
+		code int
+		want string
+	}{
+		"0s":  {exit.Done, "ok       clock"},
+		"-1m": {exit.Done, "warning  clock"},
+		"1h":  {exit.Failed, "problem  clock"},
+	} {
+		said := startSim(t, "--profile", "instant", "--clock-ahead", ahead)
+		t.Setenv("VMLINE_TEST_SECRET", said["token_secret"])
+		path := filepath.Join(t.TempDir(), "vmline.yaml")
+		text := fmt.Sprintf("data_dir: data\nclusters:\n  - {name: sim, url: %q, token_id: %s, token_secret_env: VMLINE_TEST_SECRET, fingerprint: %q}\n",
+			strings.TrimSuffix(said["url"], "/api2/json"), said["token_id"], said["fingerprint"])
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, err := vmline(t.Context(), "doctor", "--config", path); code != tt.code || !strings.Contains(out, tt.want) {
+			t.Errorf("%s ahead: code %d, want %d and %q in\n%s%v", ahead, code, tt.code, tt.want, out, err)
+		}
+	}
+}

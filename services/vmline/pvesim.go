@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type simFlags struct {
 	tokens, passwords, faults        []string
 	seed                             uint64
 	plain                            bool
+	ahead                            time.Duration
 }
 
 func newPVESim() *cobra.Command {
@@ -71,6 +73,7 @@ Faults are ordered with --fault, which may be given several times:
 	flags.StringVar(&f.release, "pve", "9", "release of Proxmox VE: "+strings.Join(pvesim.Releases(), ", "))
 	flags.Uint64Var(&f.seed, "seed", 0, "makes MAC addresses, UUIDs and tokens repeatable")
 	flags.StringVar(&f.caFile, "ca-file", "", "write the certificate to this file, for clients to trust")
+	flags.DurationVar(&f.ahead, "clock-ahead", 0, "how far the nodes' clocks are before this machine's, such as 90s or -1h")
 	flags.BoolVar(&f.plain, "plain", false, "serve without TLS; leave it on this machine then")
 	return c
 }
@@ -95,6 +98,9 @@ func (f simFlags) cluster() (*pvesim.Cluster, pvesim.Config, error) {
 		return nil, cfg, fmt.Errorf("--pve: no release %q; there are %s", f.release, strings.Join(pvesim.Releases(), ", "))
 	}
 	cfg.PVE, cfg.Seed = f.release, f.seed
+	if f.ahead != 0 {
+		cfg.Now = func() time.Time { return time.Now().Add(f.ahead) }
+	}
 	cfg.KeepCalls, cfg.KeepTasks = 1, 10_000 // it may run for days, and nobody asks for its calls
 	if len(f.tokens) > 0 {
 		if cfg.Tokens, err = pairs("--token", "user@realm!id=SECRET", "!", f.tokens); err != nil {
