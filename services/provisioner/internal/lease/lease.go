@@ -50,10 +50,8 @@ type Queue struct {
 	// tasks has those that wait or hold in this process, and so are renewed.
 	tasks map[string]*pending
 	alone bool // Redis did not answer last time
+	seen  bool // the shared table: one that is missing later was lost
 	kick  chan struct{}
-
-	// seen says that this process has seen the table: one that is missing later was lost. Only Run uses it.
-	seen bool
 }
 
 // pending is a task of this process.

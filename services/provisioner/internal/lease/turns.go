@@ -29,17 +29,17 @@ func (q *Queue) Run(ctx context.Context) error {
 // look shows the table what this process has and takes from it whose turn it is. It reports whether
 // somebody waits here.
 func (q *Queue) look(ctx context.Context) (waits bool) {
-	if q.seen && len(q.snapshot()) == 0 {
+	if tasks, seen := q.snapshot(); seen && len(tasks) == 0 {
 		return false
 	}
 	var held map[string]bool
 	var reasons map[string]string
 	done := q.change(ctx, func(t *table) {
 		// Taken anew with each reading of the table: what was released meanwhile must not come back.
-		tasks := q.snapshot()
+		tasks, seen := q.snapshot()
 		held = map[string]bool{}
 		now, mine := q.now(), map[string]bool{}
-		t.begin(now, q.seen)
+		t.begin(now, seen)
 		t.expire(now)
 		for id, p := range tasks {
 			mine[id] = true
@@ -57,7 +57,6 @@ func (q *Queue) look(ctx context.Context) (waits bool) {
 	if !done {
 		return true
 	}
-	q.seen = true
 	return q.settle(held, reasons)
 }
 
@@ -73,6 +72,7 @@ func (q *Queue) change(ctx context.Context, do func(*table)) (done bool) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.seen = q.seen || err == nil
 	switch was := q.alone; {
 	case ctx.Err() != nil:
 	case err != nil && !was:
@@ -85,14 +85,14 @@ func (q *Queue) change(ctx context.Context, do func(*table)) (done bool) {
 	return true
 }
 
-func (q *Queue) snapshot() map[string]pending {
+func (q *Queue) snapshot() (tasks map[string]pending, seen bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	tasks := make(map[string]pending, len(q.tasks))
+	tasks = make(map[string]pending, len(q.tasks))
 	for id, p := range q.tasks {
 		tasks[id] = *p
 	}
-	return tasks
+	return tasks, q.seen
 }
 
 // settle tells those who wait. One who has left meanwhile finds its lease when it asks again; else that
