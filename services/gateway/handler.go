@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,12 +50,38 @@ func apiConfig() huma.Config {
 					"signature": {Type: "apiKey", In: "header", Name: "Signature", Description: signatureDescription},
 				},
 			},
-			Security: []map[string][]string{{"token": {}}, {"signature": {}}},
+			Security:       []map[string][]string{{"token": {}}, {"signature": {}}},
+			OnAddOperation: []huma.AddOpFunc{describeHeaders},
 		},
 		OpenAPIPath:                  "/openapi",
 		Formats:                      huma.DefaultFormats,
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
+	}
+}
+
+// answerHeaders are the headers that an answer of a status has on every route.
+var answerHeaders = map[int]map[string]string{
+	http.StatusTooManyRequests: {
+		"Retry-After":      "After how many seconds to ask again (RFC 9110).",
+		"RateLimit":        "What is left of the key's limit, and in how many seconds it is whole again (draft-ietf-httpapi-ratelimit-headers).",
+		"RateLimit-Policy": "The key's limit: requests (q) in a window of seconds (w). Every answer has it where there is one.",
+	},
+	http.StatusServiceUnavailable: {"Retry-After": "After how many seconds to ask again (RFC 9110)."},
+}
+
+func describeHeaders(_ *huma.OpenAPI, op *huma.Operation) {
+	for status, headers := range answerHeaders {
+		answer := op.Responses[strconv.Itoa(status)]
+		if answer == nil {
+			continue
+		}
+		if answer.Headers == nil {
+			answer.Headers = map[string]*huma.Param{}
+		}
+		for name, description := range headers {
+			answer.Headers[name] = &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
+		}
 	}
 }
 
