@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -26,6 +27,7 @@ func (a *App) openRedis() error {
 			return fmt.Errorf("start the embedded Redis: %w", err)
 		}
 		a.onClose(func() error { server.Close(); return nil })
+		a.onClose(expire(server))
 		address = "redis://:" + password + "@" + server.Addr()
 	}
 	options, err := redis.ParseURL(address)
@@ -36,4 +38,29 @@ func (a *App) openRedis() error {
 	a.redis = client
 	a.onClose(client.Close)
 	return nil
+}
+
+// expireEvery is how often keys of the embedded Redis are let expire. One may end by so much too early.
+const expireEvery = 10 * time.Second
+
+// expire has the keys of the embedded Redis end when their time is over, until stop: by itself it counts no
+// time, and would keep every nonce for ever. It is told of the time now and then, because each time costs a look
+// at every key.
+func expire(server *miniredis.Miniredis) (stop func() error) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(expireEvery)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case <-quit:
+				return
+			case now := <-tick.C:
+				server.FastForward(now.Sub(last))
+				last = now
+			}
+		}
+	}()
+	return func() error { close(quit); <-ended; return nil }
 }
