@@ -8,8 +8,8 @@ import (
 )
 
 // Shared is something that many want at the same time: one of them reads it, the others wait for that
-// reading and share it, also when it fails. Otherwise each of them in turn would wait for the same
-// time-out.
+// reading and share it, also when it fails: otherwise each of them in turn would wait for the same
+// time-out. What failed because its reader has given up is nobody else's.
 type Shared[T any] struct {
 	turn  chan struct{} // whoever fills it may read or look at the rest
 	begun time.Time
@@ -40,6 +40,9 @@ func (r *Shared[T]) Get(ctx context.Context, now func() time.Time, age time.Dura
 	r.begun = now()
 	r.value, r.err = read()
 	r.at = now()
+	if ctx.Err() != nil {
+		r.at = time.Time{} // only who read has given up; the next one reads for itself
+	}
 	return r.value, r.err
 }
 

@@ -1,6 +1,7 @@
 package reading_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -91,4 +92,38 @@ func TestEachKeyHasItsOwn(t *testing.T) {
 	if reads != 2 {
 		t.Errorf("%d readings of two keys", reads)
 	}
+}
+
+// TestWhoGivesUpTakesNobodyAlong: the time of one who reads is not that of the others who wait for it.
+func TestWhoGivesUpTakesNobodyAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := reading.New[int]()
+		get := func(ctx context.Context) (int, error) {
+			return r.Get(ctx, time.Now, time.Second, func() (int, error) {
+				select {
+				case <-time.After(40 * time.Second):
+					return 1, nil
+				case <-ctx.Done():
+					return 0, ctx.Err()
+				}
+			})
+		}
+		impatient, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		all.Go(func() {
+			if _, err := get(impatient); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who gave up got %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 2 {
+			all.Go(func() {
+				if got, err := get(t.Context()); err != nil || got != 1 {
+					t.Errorf("who waited got %d, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
