@@ -28,7 +28,8 @@ const (
 // failed since. The first step of an operation has seen nothing yet.
 func (l *lifecycle) justSeen(t *bus.Trigger) bool {
 	first := len(t.VM.GetOperation().GetReached()) < 2
-	return !first && t.VM.GetRetry() == nil && l.Bus.Now().Sub(t.VM.GetUpdatedAt().AsTime()) <= newsAge
+	age := l.Bus.Now().Sub(t.VM.GetUpdatedAt().AsTime())
+	return !first && t.VM.GetRetry() == nil && age.Abs() <= newsAge // another process's clock may be ahead
 }
 
 // look asks Proxmox for the machine's power, wherever the machine is, and notes what it says.
