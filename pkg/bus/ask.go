@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -36,7 +37,7 @@ const askTimeout = 20 * time.Second
 // answersAtOnce is how many questions one process answers at the same time; further ones wait.
 const answersAtOnce = 16
 
-// headerError has the text of an error instead of an answer.
+// headerError has the text of an error: of a dead letter, or instead of an answer.
 const headerError = "Vmline-Error"
 
 // Answer answers one question, whose request is encoded.
@@ -63,9 +64,10 @@ func (b *Bus) Answers(ctx context.Context, service chain.Service, questions map[
 	if err != nil {
 		return fmt.Errorf("answer questions to %s: %w", service, err)
 	}
-	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection anyway
 	slots := make(chan struct{}, answersAtOnce)
 	defer func() {
+		// First, so that other processes get what is asked from now on. It ends with the connection anyway.
+		_ = sub.Unsubscribe()
 		for range answersAtOnce { // the answers that are on their way
 			slots <- struct{}{}
 		}
@@ -92,33 +94,31 @@ func (b *Bus) answer(ctx context.Context, msg *nats.Msg, answer Answer) {
 	ctx, cancel := context.WithTimeout(extract(ctx, msg.Header), askTimeout)
 	defer cancel()
 	reply := nats.NewMsg(msg.Reply)
-	data, err := func() ([]byte, error) {
-		if answer == nil {
-			return nil, fmt.Errorf("%s is no question that is answered here", msg.Subject)
-		}
-		message, err := answer(ctx, msg.Data)
-		if err != nil {
-			return nil, err
-		}
-		return proto.Marshal(message)
-	}()
+	data, err := b.reply(ctx, msg, answer)
 	if reply.Data = data; err != nil {
-		reply.Header.Set(headerError, headerText(err))
+		reply.Header.Set(headerError, oneLine(err.Error()))
 	}
 	if err := msg.RespondMsg(reply); err != nil {
 		b.log.Info("an answer could not be sent", "question", msg.Subject, "error", err)
 	}
 }
 
-// headerText is an error in one line, as a header takes it.
-func headerText(err error) string {
-	text := []byte(plain(err.Error()))
-	for i, c := range text {
-		if c < ' ' {
-			text[i] = ' '
-		}
+// reply makes the answer. A panic ends the question, not the process with all that it works on.
+func (b *Bus) reply(ctx context.Context, msg *nats.Msg, answer Answer) (data []byte, err error) {
+	if answer == nil {
+		return nil, fmt.Errorf("%s is no question that is answered here", msg.Subject)
 	}
-	return string(text)
+	defer func() {
+		if p := recover(); p != nil {
+			b.log.Error("an answer panicked", "question", msg.Subject, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("the service made a mistake; its log has the details")
+		}
+	}()
+	message, err := answer(ctx, msg.Data)
+	if err != nil {
+		return nil, err
+	}
+	return proto.Marshal(message)
 }
 
 // Ask asks a service and decodes its answer into reply. It returns ErrNobody where no process of the

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
@@ -33,6 +35,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 				}
 				return &vmlinev1.InventoryReply{Clusters: []*vmlinev1.ClusterInventory{{Name: q.GetCluster()}}}, nil
 			}),
+			QuestionPlan: func(context.Context, []byte) (proto.Message, error) { panic("a mistake of ours") },
 		})
 		if err != nil {
 			t.Errorf("answers ended with %v", err)
@@ -50,7 +53,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	if len(reply.GetClusters()) != 1 || reply.GetClusters()[0].GetName() != "dc1" {
 		t.Errorf("the answer is %v", reply)
 	}
-	for question, want := range map[string]string{QuestionInventory: "no cluster dc9", "weather": "is no question"} {
+	for question, want := range map[string]string{QuestionInventory: "no cluster dc9", "weather": "is no question", QuestionPlan: "made a mistake"} {
 		err := b.Ask(ctx, chain.Provisioner, question, &vmlinev1.InventoryRequest{Cluster: "dc9"}, reply)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", question, err, want)

@@ -52,7 +52,7 @@ func (b *Bus) DeadLetter(ctx context.Context, letter *vmlinev1.DeadLetter) error
 	msg.Data = data
 	// One letter for one message, however often it is buried.
 	msg.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s.%s.%d", letter.GetStream(), letter.GetConsumer(), letter.GetSequence()))
-	msg.Header.Set("Vmline-Error", singleLine(letter.GetError()))
+	msg.Header.Set(headerError, singleLine(letter.GetError()))
 	inject(ctx, msg.Header)
 	err = b.call(ctx, "dlq.publish", func(ctx context.Context) error {
 		_, err := b.js.PublishMsg(ctx, msg)
@@ -64,13 +64,8 @@ func (b *Bus) DeadLetter(ctx context.Context, letter *vmlinev1.DeadLetter) error
 	return nil
 }
 
-// singleLine makes a text fit for a header.
+// singleLine makes a text fit for a header that people read in a list.
 func singleLine(s string) string {
-	out := []rune(plain(s))
-	for i, r := range out {
-		if r < ' ' {
-			out[i] = ' '
-		}
-	}
+	out := []rune(oneLine(s))
 	return string(out[:min(len(out), 500)])
 }

@@ -122,6 +122,16 @@ func plain(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxText)], "\uFFFD")
 }
 
+// oneLine makes a text of unknown origin fit for a header.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, plain(s))
+}
+
 // Delay before the attempt that follows the given number of failed ones: doubled each time, capped.
 func (p RetryPolicy) Delay(failed uint32) time.Duration {
 	d := p.First
