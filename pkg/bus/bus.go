@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,14 +119,6 @@ func (b *Bus) call(ctx context.Context, name string, do func(context.Context) er
 
 // isAPIError says whether the server answered err with one of the codes.
 func isAPIError(err error, codes ...jetstream.ErrorCode) bool {
-	var api *jetstream.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	for _, c := range codes {
-		if api.ErrorCode == c {
-			return true
-		}
-	}
-	return false
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(codes, api.ErrorCode)
 }
