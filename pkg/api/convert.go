@@ -22,10 +22,7 @@ func FromVM(vm *vmlinev1.VM) Service {
 		Package: FromPackage(vm.GetPackage()), Operation: OperationOf(vm), Problem: fromProblem(vm.GetProblem()),
 		WantedPower:  enumName(vm.GetWantedPower().String(), "REMOTE_STATUS_"),
 		SystemDiskGB: vm.GetSystemDiskGb(), AdditionalDiskGB: vm.GetAdditionalDiskGb(),
-		Warnings: vm.GetWarnings(), UpdatedAt: fromTime(vm.GetUpdatedAt()), Queued: QueuedOperation(vm), Possible: possible(vm),
-	}
-	for _, d := range vm.GetDrift() {
-		s.Drift = append(s.Drift, Drift{Kind: enumName(d.GetKind().String(), "KIND_"), Detail: d.GetDetail(), Since: fromTime(d.GetSince())})
+		Drift: fromDrift(vm), Warnings: vm.GetWarnings(), UpdatedAt: fromTime(vm.GetUpdatedAt()), Queued: QueuedOperation(vm), Possible: possible(vm),
 	}
 	for _, a := range vm.GetAddresses() {
 		s.Addresses = append(s.Addresses, Address{

@@ -8,7 +8,7 @@ type Service struct {
 	UID string `json:"uid" doc:"Tells this VM from every other that had or will have the same ref."`
 	// Status is the local status: the last step completed, for example set_cpu_ram.
 	Status       string    `json:"status" doc:"Local status: the last step completed. Empty while the order was not admitted yet."`
-	Event        string    `json:"event" doc:"Why the state was written: admitted, reached, recorded, retrying or parked."`
+	Event        string    `json:"event" doc:"Why the state was written: admitted, reached, recorded, retrying, parked or observed."`
 	Cluster      string    `json:"cluster,omitempty"`
 	Node         string    `json:"node,omitempty" doc:"Node where the VM was last seen, or where it is to be made."`
 	VMID         uint32    `json:"vmid,omitempty"`
@@ -86,11 +86,4 @@ type EventPage struct {
 type Gap struct {
 	// Cursor is where the stream goes on.
 	Cursor uint64 `json:"cursor" doc:"Where the stream goes on."`
-}
-
-// Drift is one way in which a machine differs from its VM's state.
-type Drift struct {
-	Kind   string    `json:"kind" doc:"missing, foreign, power, hardware or firewall."`
-	Detail string    `json:"detail" doc:"In words for a person."`
-	Since  time.Time `json:"since,omitzero"`
 }

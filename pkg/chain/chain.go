@@ -165,6 +165,15 @@ func StatusNamed(name string) (vmlinev1.Status, bool) {
 	return vmlinev1.Status(s), ok && s != 0
 }
 
+// StatusNames are the names of all statuses, in the order of the contract.
+func StatusNames() []string {
+	var names []string
+	for _, s := range allStatuses()[1:] { // the first is NoVM
+		names = append(names, Name(s))
+	}
+	return names
+}
+
 // KindName is the kind of an operation in lower case, for example set_cpu_ram.
 func KindName(k vmlinev1.Operation_Kind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "KIND_"))

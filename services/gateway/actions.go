@@ -127,12 +127,17 @@ func (g *gateway) command(in *ActionInput) (*vmlinev1.Command, error) {
 	}
 	params, ok := in.Body.Params.ToProto(sealed)
 	if !ok {
-		p := problem(http.StatusUnprocessableEntity, "validation failed", "")
-		p.Errors = []api.FieldError{{Location: "body.params.status", Message: "there is no such status"}}
-		return nil, p
+		return nil, noSuchStatus("body.params.status")
 	}
 	cmd.Params = params
 	return cmd, nil
+}
+
+// noSuchStatus is the problem of a status that the table does not have.
+func noSuchStatus(location string) error {
+	p := problem(http.StatusUnprocessableEntity, "validation failed", "")
+	p.Errors = []api.FieldError{{Location: location, Message: "there is no such status; there are " + strings.Join(chain.StatusNames(), ", ")}}
+	return p
 }
 
 // earlierRequest returns the operation of a request that came before under the same key, nil if this is

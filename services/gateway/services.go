@@ -12,6 +12,7 @@ import (
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/gateway/internal/model"
 )
@@ -110,6 +111,9 @@ type listOutput struct {
 }
 
 func (g *gateway) listServices(ctx context.Context, in *listInput) (*listOutput, error) {
+	if _, ok := chain.StatusNamed(in.Status); !ok && in.Status != "" {
+		return nil, noSuchStatus("query.status") // an empty list would say that no machine is in it
+	}
 	vms, more, err := g.model.Page(ctx, in.filter(), in.Cursor, in.Limit)
 	if err != nil {
 		return nil, g.busProblem("list VMs", err)

@@ -217,7 +217,12 @@ func TestListAndSearch(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", filter, got, want)
 		}
 	}
-	resp, _ := f.call("GET", "/v1/services?limit=2&q=web", "")
+	resp, body := f.call("GET", "/v1/services?status=raedy", "")
+	f.wantProblem(resp, body, 422, api.TypeValidation)
+	if !strings.Contains(body, "ready") {
+		t.Errorf("the statuses that there are are not named: %s", body)
+	}
+	resp, _ = f.call("GET", "/v1/services?limit=2&q=web", "")
 	if got, want := resp.Header.Get("Link"), `</v1/services?cursor=w1-2&limit=2&q=web>; rel="next"`; got != want {
 		t.Errorf("link %s", got)
 	}

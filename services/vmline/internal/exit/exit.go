@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -67,17 +68,28 @@ func Code(err error) int {
 	}
 }
 
+// errEmpty is a variable of a script that was not set, most of the time: what it stands for is not "all".
+var errEmpty = errors.New("an argument is empty")
+
+// badUsageOf is an error of a command's line, with where the right one is explained.
+func badUsageOf(c *cobra.Command, err error) error {
+	return BadUsagef("%w; see: %s --help", err, c.CommandPath())
+}
+
 // CheckArgs makes wrong arguments and flags of a command, and of those below it, usage errors.
 func CheckArgs(c *cobra.Command) {
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	c.SetFlagErrorFunc(badUsageOf)
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			err := check(c, args)
+			if err == nil && slices.Contains(args, "") {
+				err = errEmpty
+			}
 			if err == nil {
 				err = c.ValidateRequiredFlags() // cobra would do it next, and not say that it is usage
 			}
 			if err != nil {
-				return BadUsagef("%w; see: %s --help", err, c.CommandPath())
+				return badUsageOf(c, err)
 			}
 			return nil
 		}

@@ -28,10 +28,10 @@ func newDrift() *cobra.Command {
 }
 
 func driftTable(w io.Writer, services []api.Service) {
-	fmt.Fprintln(w, "REF\tSTATUS\tNODE\tVMID\tDRIFT\tSINCE\tDETAIL")
+	fmt.Fprintln(w, "REF\tSTATUS\tNODE\tVMID\tDRIFT\tSINCE\tDETAIL\tNEXT")
 	for _, s := range services {
 		for _, d := range s.Drift {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Ref, s.Status, dash(s.Node), vmid(s.VMID), d.Kind, moment(d.Since), d.Detail)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Ref, s.Status, dash(s.Node), vmid(s.VMID), d.Kind, moment(d.Since), d.Detail, d.Next)
 		}
 	}
 }

@@ -35,12 +35,20 @@ func newVMHistory(r *remote) *cobra.Command {
 			})
 		},
 		table: func(w io.Writer, operations []api.Operation) {
-			fmt.Fprintln(w, "BEGUN\tOPERATION\tENDED\tBY\tID")
+			fmt.Fprintln(w, "BEGUN\tOPERATION\tENDED\tBY\tID\tWHY")
 			for _, op := range operations {
-				fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\n", moment(op.CreatedAt), hyphens(op.Type), op.Status, moment(op.FinishedAt), dash(op.RequestedBy), op.ID)
+				fmt.Fprintf(w, "%s\t%s %s\t%s\t%s\t%s\t%s\n", moment(op.CreatedAt), hyphens(op.Type), op.Status, moment(op.FinishedAt), dash(op.RequestedBy), op.ID, dash(why(op)))
 			}
 		},
 	}.command(r)
+}
+
+// why is what an operation ended with or waits for, empty where there was no problem.
+func why(op api.Operation) string {
+	if op.Error == nil {
+		return ""
+	}
+	return op.Error.Cause
 }
 
 func serviceTable(w io.Writer, s api.Service) {
@@ -75,7 +83,7 @@ func remoteState(s api.Service) string {
 }
 
 func operationText(op api.Operation) string {
-	text := op.Type + " " + op.Status
+	text := hyphens(op.Type) + " " + op.Status
 	if op.Goal != "" {
 		text += ", goal " + op.Goal
 	}
@@ -104,7 +112,7 @@ func troubles(s api.Service) [][2]string {
 		rows = append(rows, [2]string{"sent", operationText(op)})
 	}
 	for _, d := range s.Drift {
-		rows = append(rows, [2]string{"drift", d.Kind + ": " + d.Detail + ", since " + since(d.Since)})
+		rows = append(rows, [2]string{"drift", d.Kind + ": " + d.Detail + ", since " + since(d.Since)}, [2]string{"next", d.Next})
 	}
 	for _, warning := range s.Warnings {
 		rows = append(rows, [2]string{"warning", warning})

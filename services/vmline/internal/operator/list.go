@@ -37,7 +37,7 @@ func services(ctx context.Context, client *api.Client, f api.ServiceFilter) ([]a
 func listTable(w io.Writer, services []api.Service) {
 	fmt.Fprintln(w, "REF\tSTATUS\tOPERATION\tCLUSTER\tNODE\tVMID\tADDRESSES\tUPDATED")
 	for _, s := range services {
-		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%s\t%s\t%s\t%s\n", s.Ref, dash(s.Status), s.Operation.Type, s.Operation.Status,
+		fmt.Fprintf(w, "%s\t%s\t%s %s\t%s\t%s\t%s\t%s\t%s\n", s.Ref, dash(s.Status), hyphens(s.Operation.Type), s.Operation.Status,
 			dash(s.Cluster), dash(s.Node), vmid(s.VMID), dash(addresses(s)), s.UpdatedAt.Local().Format(time.DateTime))
 	}
 }

@@ -1,14 +1,11 @@
 package operator
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/chain"
-	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
 // wishes are what was given to a command by flags.
@@ -32,7 +29,7 @@ var params = map[chain.Param]param{
 	}},
 	chain.ParamStatus: {"status", "local status, for example set_network", func(c *cobra.Command, w *wishes, flag, usage string) {
 		c.Flags().StringVar(&w.status, flag, "", usage)
-		complete(c, flag, statuses())
+		complete(c, flag, chain.StatusNames())
 	}},
 	chain.ParamReason: {"reason", "why, for the log", func(c *cobra.Command, w *wishes, flag, usage string) {
 		c.Flags().StringVar(&w.reason, flag, "", usage)
@@ -71,17 +68,6 @@ func addParams(c *cobra.Command, r chain.Route, w *wishes) {
 		c.Flags().StringVarP(&w.file, "file", "f", "", "package in YAML or JSON, - for the standard input (needed)")
 		must(c.MarkFlagRequired("file"))
 	}
-}
-
-// statuses are the names of all local statuses.
-func statuses() []string {
-	var names []string
-	for _, number := range slices.Sorted(maps.Keys(vmlinev1.Status_name)) {
-		if number != 0 {
-			names = append(names, chain.Name(vmlinev1.Status(number)))
-		}
-	}
-	return names
 }
 
 func complete(c *cobra.Command, flag string, values []string) {

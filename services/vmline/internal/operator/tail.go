@@ -2,11 +2,13 @@ package operator
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/api"
+	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/vmline/internal/output"
 )
 
@@ -41,10 +43,25 @@ of what was before.`,
 	return c
 }
 
+// observed is what was seen of a machine on Proxmox: where it is not as it should be, else how it is.
+func observed(s api.Service) string {
+	var details []string
+	for _, d := range s.Drift {
+		details = append(details, d.Detail)
+	}
+	if len(details) == 0 {
+		return remoteState(s)
+	}
+	return strings.Join(details, "; ")
+}
+
 func eventLine(e api.Event) string {
 	s := e.Service
 	line := fmt.Sprintf("%s  %-20s  %-9s  %-29s  %s %s", s.UpdatedAt.Local().Format("15:04:05.000"), s.Ref, s.Event, s.Status,
-		s.Operation.Type, s.Operation.Status)
+		hyphens(s.Operation.Type), s.Operation.Status)
+	if s.Event == api.EventName(vmlinev1.Event_EVENT_OBSERVED) {
+		line += "  " + observed(s)
+	}
 	if s.Retry != nil {
 		line += fmt.Sprintf("  attempt %d failed, again at %s", s.Retry.Attempts, s.Retry.NotBefore.Local().Format(time.TimeOnly))
 	}
