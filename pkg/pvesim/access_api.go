@@ -186,59 +186,6 @@ func (q *call) tokenDelete() (any, error) {
 	return nil, nil
 }
 
-func (q *call) aclList() (any, error) {
-	out := []any{}
-	if !q.may("/access", "Sys.Audit|Permissions.Modify") {
-		return out, nil
-	}
-	for _, e := range q.c.access.acl {
-		kind := "user"
-		switch {
-		case strings.Contains(e.Who, "!"):
-			kind = "token"
-		case strings.HasPrefix(e.Who, "@"):
-			kind = "group"
-		}
-		out = append(out, object{"path": e.Path, "roleid": e.Role, "ugid": strings.TrimPrefix(e.Who, "@"), "type": kind, "propagate": flag(!e.NoPropagate)})
-	}
-	return out, nil
-}
-
-func (q *call) aclUpdate() (any, error) {
-	path := q.p["path"]
-	if err := q.need(path, "Permissions.Modify"); err != nil {
-		return nil, err
-	}
-	a := &q.c.access
-	for _, role := range listOf(q.p["roles"]) {
-		if _, ok := a.roles[role]; !ok {
-			return nil, fail("ACL update failed: role '%s' does not exist", role)
-		}
-		for _, who := range q.aclSubjects() {
-			kept := []ACL{}
-			for _, e := range a.acl {
-				if e.Path != path || e.Who != who || e.Role != role {
-					kept = append(kept, e)
-				}
-			}
-			a.acl = kept
-			if !q.p.bool("delete") {
-				a.acl = append(a.acl, ACL{Path: path, Who: who, Role: role, NoPropagate: q.p["propagate"] == "0"})
-			}
-		}
-	}
-	return nil, nil
-}
-
-// aclSubjects are the users, groups and tokens of a change of permissions.
-func (q *call) aclSubjects() []string {
-	list := append(listOf(q.p["users"]), listOf(q.p["tokens"])...)
-	for _, g := range listOf(q.p["groups"]) {
-		list = append(list, "@"+g)
-	}
-	return list
-}
-
 // permissions shows what the caller may do, on all paths that the access control list names and on
 // the members of pools.
 func (q *call) permissions() (any, error) {

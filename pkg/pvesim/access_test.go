@@ -91,3 +91,51 @@ func TestTasksOfOthersAreHidden(t *testing.T) {
 		t.Errorf("sees %v", list)
 	}
 }
+
+// TestOnlyRootChangesWhatReachesTheHost: not even a token of root@pam with all privileges does.
+func TestOnlyRootChangesWhatReachesTheHost(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	for change, text := range map[string]string{
+		"args=-x":                      "only root can set 'args' config",
+		"delete=args":                  "only root can set 'args' config",
+		"hookscript=local:snippets/x":  "only root can set 'hookscript' config",
+		"affinity=0-3":                 "only root can set 'affinity' config",
+		"lock=backup":                  "only root can set 'lock' config",
+		"delete=lock":                  "only root can set 'lock' config",
+		"hostpci0=0000:00:01.0":        "only root can set 'hostpci0' config for non-mapped devices",
+		"serial1=/dev/ttyS0":           "only root can set 'serial1' config for real devices",
+		"usb0=host=1234:5678":          "only root can set 'usb0' config for real devices",
+		"cores=2&hookscript=local:s/x": "only root can set 'hookscript' config",
+		"cores=2&delete=args,affinity": "only root can set 'affinity' config",
+	} {
+		s.refused("PUT", conf101, change, 500, text)
+	}
+	s.data("PUT", conf101, "serial1=socket&usb0=spice")
+}
+
+func TestANewMachineNeedsTheRightToEachKey(t *testing.T) {
+	s := limited(t, "VM.Allocate VM.Config.Memory", "/pool/p")
+	s.refused("POST", "/nodes/pve1/qemu", "vmid=201&pool=p&memory=512&cores=2", 403, "Permission check failed (/vms/201, VM.Config.CPU)")
+	s.ends("POST", "/nodes/pve1/qemu", "vmid=201&pool=p&memory=512", "OK")
+	few := limited(t, "VM.Allocate VM.Audit VM.Config.Options", "/")
+	few.refused("POST", "/nodes/pve1/qemu", "vmid=201&startup=order=1", 403, "Permission check failed (/, Sys.Modify)")
+	few.refused("POST", "/nodes/pve1/qemu", "vmid=201&boot=order=net0", 403, "Permission check failed (/vms/201, VM.Config.Disk)")
+}
+
+func TestPermissionsAreGivenOnlyToWhatThereIs(t *testing.T) {
+	s := newSim(t)
+	s.data("POST", "/access/users", "userid=u@pve")
+	for params, want := range map[string]string{
+		"path=/vms/101&roles=PVEAdmin&users=nobody@pve": "ACL update failed: user 'nobody@pve' does not exist",
+		"path=/vms/101&roles=PVEAdmin&groups=none":      "ACL update failed: group 'none' does not exist",
+		"path=/vms/101&roles=PVEAdmin&tokens=u@pve!t1":  "ACL update failed: no such token 't1' for user 'u@pve'",
+		"path=/vms/101&roles=Nobody&users=u@pve":        "ACL update failed: role 'Nobody' does not exist",
+	} {
+		s.refused("PUT", "/access/acl", params, 500, want)
+	}
+	s.badParam("PUT", "/access/acl", "path=/vm/101&roles=PVEAdmin&users=u@pve", "path", "invalid ACL path '/vm/101'")
+	s.badParam("PUT", "/access/acl", "path=/vms/101&roles=PVEAdmin", "users", "either 'users', 'groups' or 'tokens' is required.")
+	s.data("PUT", "/access/acl", "path=/sdn/zones/localnetwork/vmbr0&roles=PVESDNUser&users=u@pve")
+	s.refused("DELETE", "/access/roles/PVEAdmin", "", 500, "delete role failed: auto-generated role 'PVEAdmin' cannot be modified")
+}

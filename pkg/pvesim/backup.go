@@ -1,7 +1,12 @@
 package pvesim
 
+import "strings"
+
 // vzdump backs up VMs into a storage.
 func (q *call) vzdump() (any, error) {
+	if !q.p.has("vmid") && !q.p.has("all") && !q.p.has("exclude") && !q.p.has("pool") && !q.p.has("stop") {
+		return nil, badParam("vmid", "property is missing")
+	}
 	s, err := q.c.usable(q.p.str("storage", "local"), q.node)
 	if err != nil {
 		return nil, err
@@ -31,6 +36,12 @@ func (q *call) vzdump() (any, error) {
 	}), nil
 }
 
+// backupNotes are the notes of a backup: the caller's, with what Proxmox VE fills in.
+func (q *call) backupNotes(v *vm) string {
+	return strings.NewReplacer("{{cluster}}", clusterName, "{{guestname}}", v.conf["name"], "{{node}}", v.node, "{{vmid}}", itoa(v.id),
+		`\n`, "\n", `\\`, `\`).Replace(q.p["notes-template"])
+}
+
 // backupSteps back up one VM; the lock key is "backup" meanwhile.
 func (q *call) backupSteps(t *task, s *storage, id string) []step {
 	find := func() (*vm, error) { q.vars["vmid"] = id; return q.vmOf() }
@@ -56,7 +67,7 @@ func (q *call) backupSteps(t *task, s *storage, id string) []step {
 				t.log("INFO: exclude disk '%s' '%s' (backup=no)", k, d.volid)
 			}
 		}
-		made := q.c.addBackup(s, BackupSpec{VMID: v.id, Node: v.node, Time: q.c.cfg.Now(), SizeBytes: 1 << 20, Protected: q.p.bool("protected"), Notes: q.p["notes-template"]})
+		made := q.c.addBackup(s, BackupSpec{VMID: v.id, Node: v.node, Time: q.c.cfg.Now(), SizeBytes: 1 << 20, Protected: q.p.bool("protected"), Notes: q.backupNotes(v)})
 		made.saved = q.c.save(v)
 		if q.p.str("remove", "1") == "1" {
 			q.removeOld(s, v.id, q.p["prune-backups"], func(volid string) { t.log("INFO: removing backup '%s'", volid) })

@@ -17,9 +17,6 @@ func (q *call) newUpdate() (*update, error) {
 	if len(u.set)+len(u.remove)+len(u.revert) == 0 {
 		return nil, fail("no options specified")
 	}
-	if _, ok := u.set["lock"]; ok && !q.who.isRoot() {
-		return nil, fail("only root can set 'lock' config")
-	}
 	if err := u.checkNames(); err != nil {
 		return nil, err
 	}
@@ -41,9 +38,17 @@ func (q *call) newUpdate() (*update, error) {
 
 // checkNames checks the keys to delete and to revert.
 func (u *update) checkNames() error {
+	for _, k := range u.revert {
+		if _, ok := u.set[k]; ok {
+			return badParam("delete", "you can't use '-%s' and -revert %s' at the same time", k, k)
+		}
+	}
 	for _, k := range u.remove {
 		if _, ok := u.set[k]; ok {
 			return badParam("delete", "you can't use '-%s' and -delete %s' at the same time", k, k)
+		}
+		if contains(u.revert, k) {
+			return badParam("revert", "you can't use '-revert %s' and '-delete %s' at the same time", k, k)
 		}
 	}
 	for i, list := range [][]string{u.remove, u.revert} {

@@ -166,3 +166,34 @@ func TestCloudinitKnowsWhatTheDriveHolds(t *testing.T) {
 		}
 	}
 }
+
+func TestAVolumeThatASnapshotNeedsIsNotFreed(t *testing.T) {
+	s := newSim(t)
+	s.ends("POST", "/nodes/pve1/qemu", "vmid=101&scsi0=local-lvm:1&scsi1=local-lvm:1", "OK")
+	s.ends("POST", "/nodes/pve1/qemu/101/snapshot", "snapname=s1", "OK")
+	held := "unable to delete 'local-lvm:vm-101-disk-1' - volume is still in use (snapshot?)"
+	s.badParam("PUT", conf101, "delete=scsi1&force=1", "scsi1", "unable to apply pending change scsi1 : "+held+"\n")
+	s.data("PUT", conf101, "revert=scsi1")
+	s.data("PUT", conf101, "delete=scsi1")
+	s.refused("PUT", conf101, "delete=unused0", 500, held)
+	if got := s.conf(101, "unused0"); got != "local-lvm:vm-101-disk-1" {
+		t.Errorf("unused0 is %v", got)
+	}
+	s.ends("DELETE", "/nodes/pve1/qemu/101/snapshot/s1", "", "OK")
+	s.data("PUT", conf101, "delete=unused0")
+	s.ends("POST", "/nodes/pve1/qemu/101/snapshot", "snapname=s2", "OK")
+	s.ends("POST", "/nodes/pve1/qemu/101/status/start", "", "OK")
+	s.badParam("PUT", conf101, "delete=scsi0&force=1", "scsi0", "hotplug problem - unable to delete 'local-lvm:vm-101-disk-0' - volume is still in use (snapshot?)\n")
+}
+
+func TestAKeyIsChangedInOneWay(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	s.badParam("PUT", conf101, "cores=2&revert=cores", "delete", "you can't use '-cores' and -revert cores' at the same time")
+	s.badParam("PUT", conf101, "delete=cores&revert=cores", "revert", "you can't use '-revert cores' and '-delete cores' at the same time")
+	s.data("PUT", conf101, "description=x")
+	s.data("PUT", conf101, "description=")
+	if got := s.conf(101, "description"); got != nil {
+		t.Errorf("an empty description is shown as %v", got)
+	}
+}

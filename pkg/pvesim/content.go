@@ -177,7 +177,7 @@ func (q *call) contentShow() (any, error) {
 	}
 	o := object{"path": v.file(), "size": v.size, "used": v.size, "format": v.format}
 	if v.content == "backup" {
-		o["protected"] = flag(v.protected)
+		o["protected"], o["notes"] = flag(v.protected), v.notes
 	}
 	return o, nil
 }

@@ -85,7 +85,9 @@ func (q *call) fillIn(u *update, v *vm) error {
 	if err := u.apply(v); err != nil {
 		return err
 	}
-	q.c.applyPending(v)
+	if err := q.c.applyPending(v); err != nil {
+		return err
+	}
 	q.c.stamp(v)
 	if v.conf["boot"] == "" {
 		v.conf["boot"] = bootOrder(v.conf)

@@ -22,8 +22,11 @@ var throttles = strings.Fields("bps bps_rd bps_wr bps_max_length bps_rd_max_leng
 func (c *Cluster) hotplug(v *vm, touched map[string]bool) error {
 	errs := map[string]string{}
 	for _, k := range sortedKeys(v.pendingDelete) {
-		if c.unplugs(v, k) {
-			c.commitDelete(v, k)
+		if !c.unplugs(v, k) {
+			continue
+		}
+		if err := c.commitDelete(v, k); err != nil && touched[k] {
+			errs[k] = "hotplug problem - " + err.Error() + "\n"
 		}
 	}
 	for _, k := range sortedKeys(v.pending) {

@@ -7,7 +7,7 @@ import (
 
 // boots makes a VM run.
 func (c *Cluster) boots(v *vm) {
-	c.applyPending(v)
+	_ = c.applyPending(v) // what cannot be applied stays pending
 	c.pids += 5
 	v.running, v.paused, v.started, v.pid = true, false, c.cfg.Now(), c.pids
 	if v.hasCloudinit() {
@@ -18,7 +18,7 @@ func (c *Cluster) boots(v *vm) {
 // halts makes a VM stop; pending changes come into force.
 func (c *Cluster) halts(v *vm) {
 	v.running, v.paused, v.onDrive, v.programs = false, false, nil, nil
-	c.applyPending(v)
+	_ = c.applyPending(v) // what cannot be applied stays pending
 }
 
 // powerTask starts a task that works on a VM under its lock.

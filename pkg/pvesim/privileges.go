@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -23,17 +24,27 @@ func privilegesWith(prefix string) []string {
 	return list
 }
 
+func privilegesWithout(names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(allPrivileges), func(priv string) bool { return contains(names, priv) })
+}
+
 // builtinRoles exist from the start.
 var builtinRoles = map[string][]string{
 	"Administrator":     allPrivileges,
 	"NoAccess":          nil,
+	"PVEAdmin":          privilegesWithout("Mapping.Modify", "Permissions.Modify", "Realm.Allocate", "Sys.AccessNetwork", "Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt"),
 	"PVEAuditor":        strings.Fields("Datastore.Audit Mapping.Audit Pool.Audit SDN.Audit Sys.Audit VM.Audit VM.GuestAgent.Audit"),
 	"PVEDatastoreAdmin": privilegesWith("Datastore."),
 	"PVEDatastoreUser":  strings.Fields("Datastore.AllocateSpace Datastore.Audit"),
+	"PVEMappingAdmin":   privilegesWith("Mapping."),
+	"PVEMappingUser":    strings.Fields("Mapping.Audit Mapping.Use"),
 	"PVEPoolAdmin":      privilegesWith("Pool."),
 	"PVEPoolUser":       strings.Fields("Pool.Audit"),
 	"PVESDNAdmin":       privilegesWith("SDN."),
 	"PVESDNUser":        strings.Fields("SDN.Audit SDN.Use"),
+	"PVESysAdmin":       strings.Fields("Sys.Audit Sys.Console Sys.Syslog"),
+	"PVETemplateUser":   strings.Fields("VM.Audit VM.Clone"),
+	"PVEUserAdmin":      strings.Fields("Group.Allocate Realm.AllocateUser User.Modify"),
 	"PVEVMAdmin":        privilegesWith("VM."),
 	"PVEVMUser": strings.Fields(`VM.Audit VM.Backup VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.GuestAgent.Audit
 		VM.GuestAgent.FileRead VM.GuestAgent.FileSystemMgmt VM.GuestAgent.FileWrite VM.PowerMgmt`),
@@ -45,11 +56,11 @@ var privilegeOf = map[string]string{}
 
 func init() {
 	for priv, keys := range map[string]string{
-		"VM.Config.CPU":       "cores sockets cpu cpulimit cpuunits vcpus numa affinity smp allow-ksm",
-		"VM.Config.Memory":    "memory balloon shares hugepages keephugepages",
-		"VM.Config.HWType":    "kvm machine scsihw vga bios watchdog acpi args audio rng arch parallel serial usb hostpci virtiofs tablet keyboard localtime",
+		"VM.Config.CPU":       "cores sockets cpu cpulimit cpuunits vcpus numa smp",
+		"VM.Config.Memory":    "memory balloon shares allow-ksm",
+		"VM.Config.HWType":    "kvm machine scsihw vga watchdog acpi audio rng serial usb hostpci virtiofs tablet hotplug smbios",
 		"VM.Config.Network":   "net",
-		"VM.Config.Disk":      "scsi virtio sata ide efidisk tpmstate unused",
+		"VM.Config.Disk":      "scsi virtio sata ide efidisk tpmstate unused boot bootdisk vmstatestorage",
 		"VM.Config.Cloudinit": "cicustom cipassword citype ciupgrade ciuser ipconfig nameserver searchdomain sshkeys",
 		"VM.Config.CDROM":     "cdrom",
 	} {
@@ -67,11 +78,19 @@ func (u *update) checkRights(v *vm) error {
 		keys[k] = true
 	}
 	for _, k := range sortedKeys(keys) {
-		if u.creates() {
-			break
+		if err := u.rootOnly(k); err != nil {
+			return err
+		}
+		if pool := u.q.p["pool"]; u.creates() && pool != "" && u.q.may("/pool/"+pool, u.privilege(k)) {
+			continue
 		}
 		if err := u.q.need(path, u.privilege(k)); err != nil {
 			return err
+		}
+		if k == "startup" { // it changes what the host does
+			if err := u.q.need("/", "Sys.Modify"); err != nil {
+				return err
+			}
 		}
 	}
 	for _, k := range sortedKeys(u.drives) {
@@ -86,7 +105,29 @@ func (u *update) checkRights(v *vm) error {
 	return u.checkBridges(v)
 }
 
-// creates reports whether the change is a new VM; its right is VM.Allocate.
+// rootKeys are the keys that only root@pam itself changes, not even by a token.
+var rootKeys = strings.Fields("affinity amd-sev args arch hookscript hugepages intel-tdx ivshmem keephugepages lock parallel")
+
+// rootOnly is the error for a key, or a device of the host, that is only for root@pam.
+func (u *update) rootOnly(k string) error {
+	value, set := u.set[k]
+	kind := slotKind(k)
+	switch {
+	case u.q.who.isRoot():
+		return nil
+	case contains(rootKeys, k) || kind == "parallel":
+		return fail("only root can set '%s' config", k)
+	case !set:
+		return nil
+	case kind == "serial" && value != "socket", kind == "usb" && !strings.Contains(value, "spice") && !strings.Contains(value, "mapping="):
+		return fail("only root can set '%s' config for real devices", k)
+	case kind == "hostpci" && !strings.Contains(value, "mapping="):
+		return fail("only root can set '%s' config for non-mapped devices", k)
+	}
+	return nil
+}
+
+// creates reports whether the change is a new VM.
 func (u *update) creates() bool { return u.q.c.vms[u.q.vmid()] == nil }
 
 func (u *update) privilege(k string) string {

@@ -39,6 +39,6 @@ func secure(conn net.Conn, conf *tls.Config) net.Conn {
 		a.code, a.reason = http.StatusMovedPermanently, "Moved Permanently"
 	}
 	a.header.Set("Location", "https://"+r.Host+r.URL.RequestURI())
-	_ = a.write(bufio.NewWriter(conn), r.Method, false) // the caller is gone: nobody to tell
+	_ = a.write(bufio.NewWriter(conn), r, false) // the caller is gone: nobody to tell
 	return nil
 }

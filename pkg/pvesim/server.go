@@ -156,8 +156,8 @@ func (s *Server) converse(stream net.Conn) {
 		if a.drop || s.ctx.Err() != nil {
 			return // closed while the call waited: a real server would be gone too
 		}
-		keep := !r.Close && r.ProtoAtLeast(1, 1)
-		if err := a.write(out, r.Method, keep); err != nil || !keep {
+		keep := !r.Close
+		if err := a.write(out, r, keep); err != nil || !keep {
 			return
 		}
 	}
@@ -168,9 +168,9 @@ func isNetError(err error) bool {
 	return errors.As(err, &ne) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// write sends an answer. Answers without a body carry no type, as the real ones.
-func (a answer) write(w *bufio.Writer, method string, keep bool) error {
-	fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n", a.code, a.reason)
+// write sends an answer to a request, in the version of HTTP that it came in. Answers without a body carry no type, as the real ones.
+func (a answer) write(w *bufio.Writer, r *http.Request, keep bool) error {
+	fmt.Fprintf(w, "%s %d %s\r\n", r.Proto, a.code, a.reason)
 	h := a.header.Clone()
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	h.Set("Connection", map[bool]string{true: "Keep-Alive", false: "close"}[keep])
@@ -178,7 +178,7 @@ func (a answer) write(w *bufio.Writer, method string, keep bool) error {
 		return err
 	}
 	fmt.Fprint(w, "\r\n")
-	if method != http.MethodHead {
+	if r.Method != http.MethodHead {
 		_, _ = w.Write(a.body) // Flush tells
 	}
 	return w.Flush()
@@ -220,7 +220,7 @@ func (c *Cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if conn, rw, err := hj.Hijack(); err == nil {
 			defer conn.Close()
 			if !a.drop {
-				_ = a.write(rw.Writer, r.Method, false) // the client is gone: nobody to tell
+				_ = a.write(rw.Writer, r, false) // the client is gone: nobody to tell
 			}
 			return
 		}

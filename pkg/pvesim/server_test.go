@@ -50,6 +50,7 @@ func TestWire(t *testing.T) {
 		{"no login", "GET /api2/json/version HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 401 No ticket", ""},
 		{"wrong secret", "GET /api2/json/version HTTP/1.1\r\nHost: x\r\nAuthorization: PVEAPIToken=vmline@pve!prov=no\r\n\r\n", "HTTP/1.1 401 Authentication failed!", ""},
 		{"unknown path", "GET /api2/json/nosuch HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 Method 'GET /nosuch' not implemented", `"message":"Method 'GET /nosuch' not implemented"`},
+		{"HTTP/1.0", "GET /api2/json/version HTTP/1.0\r\nConnection: keep-alive\r\n" + auth + "\r\n", "HTTP/1.0 200 OK", `"version"`},
 		{"HEAD", "HEAD /api2/json/version HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 method 'HEAD' not available", ""},
 		{"OPTIONS", "OPTIONS /api2/json/version HTTP/1.1\r\nHost: x\r\n" + auth + "\r\n", "HTTP/1.1 501 method 'OPTIONS' not available", ""},
 		{"DELETE with a body", "DELETE /api2/json/pools HTTP/1.1\r\nHost: x\r\n" + auth + form + "Content-Length: 9\r\n\r\npoolid=p1", "HTTP/1.1 501 Unexpected content for method 'DELETE'", ""},
@@ -80,7 +81,7 @@ func TestWire(t *testing.T) {
 					t.Fatal(err)
 				}
 				body, _ := io.ReadAll(resp.Body)
-				if got := "HTTP/1.1 " + resp.Status; got != c.status {
+				if got := resp.Proto + " " + resp.Status; got != c.status {
 					t.Errorf("%s, want %s", got, c.status)
 				}
 				if !strings.Contains(string(body), c.body) || c.body == "" && len(body) > 0 {

@@ -168,8 +168,17 @@ func (c *Cluster) AddBackup(b BackupSpec) (volid string, err error) {
 	return x.volid(), nil
 }
 
+func (b BackupSpec) file() string {
+	return fmt.Sprintf("backup/vzdump-qemu-%d-%s.vma.zst", b.VMID, b.Time.UTC().Format("2006_01_02-15_04_05"))
+}
+
+// addBackup adds a backup file. Its name has the second in it, so two in one second get two.
 func (c *Cluster) addBackup(s *storage, b BackupSpec) *volume {
-	name := fmt.Sprintf("backup/vzdump-qemu-%d-%s.vma.zst", b.VMID, b.Time.UTC().Format("2006_01_02-15_04_05"))
+	name := b.file()
+	for c.volumes[s.key(b.Node, name)] != nil {
+		b.Time = b.Time.Add(time.Second)
+		name = b.file()
+	}
 	x := &volume{storage: s, node: b.Node, name: name, vmid: b.VMID, content: "backup", format: "vma.zst", size: b.SizeBytes, made: b.Time, protected: b.Protected, notes: b.Notes}
 	c.volumes[s.key(b.Node, name)] = x
 	return x

@@ -94,6 +94,16 @@ func (s *sim) refused(method, path, params string, code int, reason string) {
 	}
 }
 
+// badParam checks the text of an answer 400 for one parameter.
+func (s *sim) badParam(method, path, params, name, text string) {
+	s.t.Helper()
+	got := s.do(method, path, params)
+	var v struct{ Errors map[string]string }
+	if err := json.Unmarshal(got.body, &v); err != nil || got.code != 400 || v.Errors[name] != text {
+		s.t.Errorf("%s %s %s: %d %s %s, want 400 with %s: %q", method, path, params, got.code, got.reason, got.body, name, text)
+	}
+}
+
 // begin starts a task and returns its UPID.
 func (s *sim) begin(method, path, params string) string {
 	s.t.Helper()

@@ -262,7 +262,7 @@ func (q *call) taskWanted(t *task) bool {
 	if v := p["typefilter"]; v != "" && t.typ != v {
 		return false
 	}
-	if v := p["userfilter"]; v != "" && !strings.Contains(t.user, v) {
+	if v := p["userfilter"]; v != "" && !strings.Contains(strings.ToLower(t.user), strings.ToLower(v)) {
 		return false
 	}
 	if p.bool("errors") && (t.running || t.exit == "OK" || strings.HasPrefix(t.exit, "WARNINGS: ")) {

@@ -1,6 +1,7 @@
 package pvesim
 
 import (
+	"maps"
 	"strings"
 )
 
@@ -23,8 +24,7 @@ func (u *update) run() error {
 	if v.running {
 		return u.q.c.hotplug(v, u.touched())
 	}
-	u.q.c.applyPending(v)
-	return nil
+	return u.q.c.applyPending(v)
 }
 
 // touched are the keys that the change is about.
@@ -81,6 +81,9 @@ func (u *update) drop(v *vm, k string) error {
 	if isUnused(k) {
 		if v.conf["protection"] == "1" {
 			return fail("can't remove unused disk '%s' - protection mode enabled", value)
+		}
+		if err := v.inUse(k); err != nil {
+			return err
 		}
 		u.q.c.freeIfUnreferenced(v, k)
 		delete(v.conf, k)
@@ -222,36 +225,64 @@ func (c *Cluster) freeIfUnreferenced(v *vm, k string) {
 	}
 }
 
-// applyPending makes all pending changes the configuration of a stopped VM.
-func (c *Cluster) applyPending(v *vm) {
+// applyPending makes all pending changes the configuration of a stopped VM. What cannot be done stays pending.
+func (c *Cluster) applyPending(v *vm) error {
+	errs := map[string]string{}
 	for _, k := range sortedKeys(v.pendingDelete) {
-		c.commitDelete(v, k)
+		if err := c.commitDelete(v, k); err != nil {
+			errs[k] = "unable to apply pending change " + k + " : " + err.Error() + "\n"
+		}
 	}
 	for _, k := range sortedKeys(v.pending) {
 		c.commit(v, k)
 	}
+	if len(errs) > 0 {
+		return badParams(errs)
+	}
+	return nil
 }
 
-// commitDelete removes a key for good. A disk's volume becomes unused, or is removed by force.
-func (c *Cluster) commitDelete(v *vm, k string) {
-	force := v.pendingDelete[k] == 2
-	delete(v.pendingDelete, k)
+// commitDelete removes a key for good. A disk's volume becomes unused, or is removed by force, unless a
+// snapshot needs it.
+func (c *Cluster) commitDelete(v *vm, k string) error {
 	value, ok := v.conf[k]
-	if !ok {
-		return
+	var d drive
+	if ok = ok && isDrive(k); ok {
+		d = mustDrive(k, value)
 	}
-	if isDrive(k) {
-		d := mustDrive(k, value)
-		if force || d.cloudinit() {
-			c.freeIfUnreferenced(v, k)
-			delete(v.conf, k)
-			return
+	free := ok && (v.pendingDelete[k] == 2 || d.cloudinit())
+	if free && !d.cdrom() {
+		if err := v.inUse(k); err != nil {
+			return err
 		}
-		delete(v.conf, k)
-		c.retire(v, d)
-		return
 	}
+	if free {
+		c.freeIfUnreferenced(v, k)
+	}
+	delete(v.pendingDelete, k)
 	delete(v.conf, k)
+	if ok && !free {
+		c.retire(v, d)
+	}
+	return nil
+}
+
+// inUse is the error for the volume of a key that cannot be freed, because another slot or a snapshot has it.
+func (v *vm) inUse(k string) error {
+	volid, _, _ := strings.Cut(v.conf[k], ",")
+	confs := []map[string]string{maps.Clone(v.conf)}
+	delete(confs[0], k)
+	for _, s := range v.snapshots {
+		confs = append(confs, s.conf)
+	}
+	for _, conf := range confs {
+		for _, slot := range drives(conf) {
+			if d := mustDrive(slot, conf[slot]); d.volid == volid && !d.cdrom() {
+				return fail("unable to delete '%s' - volume is still in use (snapshot?)", volid)
+			}
+		}
+	}
+	return nil
 }
 
 // retire keeps a volume that left its slot as unusedN.
@@ -281,7 +312,7 @@ func (c *Cluster) commit(v *vm, k string) {
 				c.retire(v, o)
 			}
 		}
-	case k == "tags" && value == "":
+	case (k == "tags" || k == "description") && value == "": // written as nothing at all
 		delete(v.conf, k)
 	}
 }
