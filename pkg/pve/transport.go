@@ -43,7 +43,11 @@ func (t *transport) answer(req *http.Request) (*http.Response, error) {
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return nil, t.refusal(req, res, body)
 	}
-	if problem := notAnAnswer(req.Method, body); problem != "" {
+	problem := notAnAnswer(req.Method, body)
+	if res.StatusCode != http.StatusOK {
+		problem = "its successes have the code 200"
+	}
+	if problem != "" {
 		return nil, t.stranger(req, res, problem)
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
@@ -185,21 +189,29 @@ func (t *transport) stranger(req *http.Request, res *http.Response, problem stri
 	return e
 }
 
+// ofFailures are the keys beside data that Proxmox sends only when something went wrong (PVE::HTTPServer). With code
+// 200 they come from what stands in between.
+var ofFailures = []string{"errors", "message", "success", "status"}
+
 // notAnAnswer says why a body is not what Proxmox sends on success, an object with the key data; "" if it is. No GET
 // that this package does answers with null.
 func notAnAnswer(method string, body []byte) string {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return "the body is empty"
 	}
-	var answer struct {
-		Data json.RawMessage `json:"data"`
-	}
-	switch err := json.Unmarshal(body, &answer); {
-	case err != nil:
+	var answer map[string]json.RawMessage
+	if err := json.Unmarshal(body, &answer); err != nil {
 		return "the body is not a JSON object"
-	case answer.Data == nil:
+	}
+	for _, k := range ofFailures {
+		if said, ok := answer[k]; ok {
+			return "code 200 with " + k + " " + bounded(string(said))
+		}
+	}
+	switch data, ok := answer["data"]; {
+	case !ok:
 		return "the body has no data"
-	case method == http.MethodGet && string(answer.Data) == "null":
+	case method == http.MethodGet && string(data) == "null":
 		return "data is null where something is due"
 	}
 	return ""

@@ -42,6 +42,16 @@ func TestNothingThatFailedLooksLikeSuccess(t *testing.T) {
 		{200, "OK", `[]`, Unreachable, MaybeCommitted},
 		{200, "OK", `{"data":`, Unreachable, MaybeCommitted},
 		{200, "OK", `{"success":true}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"data":null,"errors":{"cores":"type check failed"}}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"data":null,"message":"VM is locked (clone)\n"}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"data":null,"success":0,"status":500}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"data":[],"success":0}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"Data":null}`, Unreachable, MaybeCommitted},
+		{200, "OK", `{"data":null}{"data":null}`, Unreachable, MaybeCommitted},
+		{200, "OK", `null`, Unreachable, MaybeCommitted},
+		{201, "Created", `{"data":null}`, Unreachable, MaybeCommitted},
+		{202, "Accepted", `{"data":[]}`, Unreachable, MaybeCommitted},
+		{206, "Partial Content", `{"data":{}}`, Unreachable, MaybeCommitted},
 	}
 	for _, b := range bad {
 		for _, call := range calls {
