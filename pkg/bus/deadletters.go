@@ -48,6 +48,10 @@ func stepOwner(consumer string) (chain.Service, bool) {
 	return s, s == chain.IPAM || s == chain.Provisioner || s == chain.Lifecycle
 }
 
+// terminated begins the subjects of the server's notices of messages that bury has ended. They stand in the stream
+// behind bury's own letters, which say more.
+const terminated = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED."
+
 // DeadLetters returns at most limit dead letters after an id, oldest first: those that services wrote, and
 // those of messages whose handler died each time.
 func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]Letter, error) {
@@ -60,7 +64,9 @@ func (b *Bus) DeadLetters(ctx context.Context, after uint64, limit int) ([]Lette
 		case err != nil:
 			return nil, fmt.Errorf("read dead letters: %w", err)
 		}
-		list, after = append(list, b.letter(ctx, m)), m.Seq
+		if after = m.Seq; !strings.HasPrefix(m.Subject, terminated) {
+			list = append(list, b.letter(ctx, m))
+		}
 	}
 	return list, nil
 }

@@ -1,9 +1,13 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -43,5 +47,39 @@ func TestWhatTheServerGaveUpIsALetterToo(t *testing.T) {
 	}
 	if _, err := b.DeadLetterOf(ctx, l.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// TestABuriedMessageIsOneLetter: the server's notice that the message was ended is no second one.
+func TestABuriedMessageIsOneLetter(t *testing.T) {
+	t.Parallel()
+	b := apply(t, open(t, Options{}))
+	ctx := testContext(t)
+	consuming, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() {
+		if err := b.Commands(consuming, func(context.Context, *vmlinev1.Command) error { return nil }); err != nil {
+			t.Errorf("the consumer ended with %v", err)
+		}
+	})
+	unreadable := nats.NewMsg("cmd.lifecycle.create.a-1")
+	unreadable.Data = []byte{0xff}
+	heard(t, b, advisoryTerminated, func() {
+		if _, err := b.js.PublishMsg(ctx, unreadable); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for stored := uint64(0); stored < 2; { // the letter and the notice
+		stream, err := b.js.Stream(ctx, StreamDLQ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = stream.CachedInfo().State.Msgs
+	}
+	letters, err := b.DeadLetters(ctx, 0, 10)
+	if err != nil || len(letters) != 1 || letters[0].GetSubject() != unreadable.Subject || string(letters[0].GetPayload()) != "\xff" {
+		t.Errorf("%v, %v", letters, err)
 	}
 }
