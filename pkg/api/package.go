@@ -42,7 +42,7 @@ type Disk struct {
 // Network is the first network card and how many addresses belong to it.
 type Network struct {
 	Model     string   `json:"model,omitempty" enum:"virtio,e1000,rtl8139,vmxnet3" default:"virtio" doc:"Model of the card."`
-	Bridge    string   `json:"bridge" pattern:"^[A-Za-z][A-Za-z0-9_]{0,14}$" patternDescription:"a bridge or VNet such as vmbr0, at most 15 characters" doc:"Bridge of the node."`
+	Bridge    string   `json:"bridge" pattern:"^[A-Za-z][A-Za-z0-9_.-]{0,14}$" patternDescription:"a bridge or VNet such as vmbr0, at most 15 characters" doc:"Bridge of the node."`
 	VLAN      uint32   `json:"vlan,omitempty" maximum:"4094" doc:"VLAN tag; 0 means none."`
 	RateMBps  float64  `json:"rate_mbps,omitempty" minimum:"0" maximum:"10240" doc:"Rate limit in MB/s, may be fractional; 0 means unlimited."`
 	IPv4Count uint32   `json:"ipv4_count,omitempty" maximum:"32" doc:"How many IPv4 addresses the VM gets. Cloud-init sets up the first of each family; the guest may use the others."`

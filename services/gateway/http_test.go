@@ -156,6 +156,18 @@ func TestPanicBecomesAProblem(t *testing.T) {
 	}
 }
 
+// TestEveryBridgeOfTheConfigurationCanBeOrdered: a pool on a bridge whose name the API refuses could never be used.
+func TestEveryBridgeOfTheConfigurationCanBeOrdered(t *testing.T) {
+	gate := start(t)
+	for i, bridge := range []string{"vmbr0", "vmbr0.5", "br-lan", "my_vnet"} {
+		path := fmt.Sprintf("/v1/services/w1-%d", i)
+		resp, answer := gate.call("PUT", path, `{"cluster":"dc1","template":"t","cores":1,"memory_mib":512,"network":{"bridge":"`+bridge+`"}}`)
+		if resp.StatusCode != http.StatusAccepted {
+			t.Errorf("%s: %d %s", bridge, resp.StatusCode, answer)
+		}
+	}
+}
+
 // FuzzPut sends any body: the gateway accepts it or says in a problem why not.
 func FuzzPut(f *testing.F) {
 	for _, seed := range []string{
