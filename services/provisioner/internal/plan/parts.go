@@ -24,8 +24,6 @@ const (
 
 	// All is everything that a package says of a configuration.
 	All Part = 1<<iota - 1
-	// Hardware is what of it the guest cannot change.
-	Hardware = All &^ CloudInit
 )
 
 // partOf has the steps that change the configuration.

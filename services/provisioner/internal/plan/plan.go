@@ -5,7 +5,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,11 +68,6 @@ func (p Plan) Empty() bool { return !p.HasChange() && len(p.Grow) == 0 }
 
 // HasChange says that there is a configuration call to make.
 func (p Plan) HasChange() bool { return len(p.Change.Set) > 0 || len(p.Change.Delete) > 0 }
-
-// Keys are the names of the settings that the plan changes, sorted.
-func (p Plan) Keys() []string {
-	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(p.Change.Set)), p.Change.Delete...)))
-}
 
 // draft collects the changes against one configuration.
 type draft struct {
