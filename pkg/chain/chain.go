@@ -131,6 +131,12 @@ func Acts(vm *vmlinev1.VM) (Service, bool) {
 	return step.Owner, ok
 }
 
+// Ahead are the statuses that an operation has still to reach, the present step's first. They are a part of its
+// route, not a copy.
+func Ahead(op *vmlinev1.Operation) []vmlinev1.Status {
+	return op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
+}
+
 // Last says whether the VM's operation has reached the end of its route.
 func Last(vm *vmlinev1.VM) bool {
 	return len(vm.GetOperation().GetReached()) == len(vm.GetOperation().GetRoute())

@@ -21,7 +21,7 @@ func Foresee(vm *vmlinev1.VM, ask func(Service, *vmlinev1.VM) (*vmlinev1.PlanRep
 	var f Foreseen
 	vm = proto.CloneOf(vm)
 	op := vm.GetOperation()
-	order := slices.Clone(aheadOf(op))
+	order := slices.Clone(Ahead(op))
 	if len(order) > 0 && order[0] == vmlinev1.Status_STATUS_PLANNED {
 		planning, _ := StepTo(order[0])
 		reply, err := ask(planning.Owner, vm)
@@ -36,7 +36,7 @@ func Foresee(vm *vmlinev1.VM, ask func(Service, *vmlinev1.VM) (*vmlinev1.PlanRep
 		op.Reached = append(op.Reached, &vmlinev1.Reached{Status: order[0]})
 	}
 	for _, service := range Services {
-		if !slices.ContainsFunc(aheadOf(op), service.leadsTo) {
+		if !slices.ContainsFunc(Ahead(op), service.leadsTo) {
 			continue
 		}
 		reply, err := ask(service, vm)
@@ -47,11 +47,6 @@ func Foresee(vm *vmlinev1.VM, ask func(Service, *vmlinev1.VM) (*vmlinev1.PlanRep
 		foreseen(vm, reply.GetVm())
 	}
 	return f.sorted(order), nil
-}
-
-// aheadOf are the statuses that an operation has still to reach.
-func aheadOf(op *vmlinev1.Operation) []vmlinev1.Status {
-	return op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
 }
 
 // leadsTo says that the service owns the step to a status.

@@ -60,8 +60,7 @@ func retryWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 	if op.GetState() != vmlinev1.Operation_STATE_PARKED {
 		return way{}, errors.New("no operation of it waits for a person")
 	}
-	rest := op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
-	return way{slices.Concat([]vmlinev1.Status{vm.GetStatus()}, rest), Goal(op)}, nil
+	return way{slices.Concat([]vmlinev1.Status{vm.GetStatus()}, Ahead(op)), Goal(op)}, nil
 }
 
 func resumeWay(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {

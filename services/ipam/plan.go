@@ -19,7 +19,7 @@ func (s *service) plan(ctx context.Context, req *vmlinev1.PlanRequest) (*vmlinev
 	vm := proto.CloneOf(req.GetVm())
 	op := vm.GetOperation()
 	reply := &vmlinev1.PlanReply{}
-	for _, status := range op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):] {
+	for _, status := range chain.Ahead(op) {
 		row, ok := chain.StepTo(status)
 		if !ok || row.Owner != chain.IPAM {
 			continue

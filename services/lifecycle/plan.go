@@ -19,7 +19,7 @@ func (l *lifecycle) plan(ctx context.Context, request *vmlinev1.PlanRequest) (*v
 	p := &planner{l: l, vm: request.GetVm()}
 	reply := &vmlinev1.PlanReply{}
 	op, home := p.vm.GetOperation(), p.vm.GetNode()
-	for _, status := range op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):] {
+	for _, status := range chain.Ahead(op) {
 		if status == vmlinev1.Status_STATUS_CLONE {
 			p.power, p.vm.Node = stopped, home // whatever was there before, and where, a clone stands still
 		}

@@ -67,7 +67,7 @@ func (p *provisioner) configure(ctx context.Context, t *bus.Trigger) (bus.Outcom
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	if ended == machine.PurposeResize && slices.Contains(ahead(t.VM.GetOperation())[1:], vmlinev1.Status_STATUS_SET_CLOUDINIT) {
+	if ended == machine.PurposeResize && slices.Contains(chain.Ahead(t.VM.GetOperation())[1:], vmlinev1.Status_STATUS_SET_CLOUDINIT) {
 		return bus.Done, nil // that step notes the size
 	}
 	found, err := p.find(ctx, c, t)
@@ -89,11 +89,6 @@ func (p *provisioner) find(ctx context.Context, c *pve.Client, t *bus.Trigger) (
 		t.VM.Node, t.VM.ProvenAt = found.Node, now
 	}
 	return found, err
-}
-
-// ahead are the statuses that an operation has still to reach, the present step's first.
-func ahead(op *vmlinev1.Operation) []vmlinev1.Status {
-	return op.GetRoute()[min(len(op.GetReached()), len(op.GetRoute())):]
 }
 
 // configuring is one machine whose configuration is being set.
@@ -244,7 +239,7 @@ func (w *configuring) grow(ctx context.Context) (bus.Outcome, error) {
 	if err != nil {
 		return 0, machine.Explain(err, kept)
 	}
-	if slices.Contains(ahead(w.t.VM.GetOperation())[1:], step) {
+	if slices.Contains(chain.Ahead(w.t.VM.GetOperation())[1:], step) {
 		w.started(w.t, upid, step, machine.PurposeResize)
 		return bus.Done, nil
 	}

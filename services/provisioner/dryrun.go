@@ -25,7 +25,7 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 	vm := proto.CloneOf(request.GetVm())
 	d := &dry{provisioner: p, vm: vm, t: &bus.Trigger{VM: vm}}
 	reply := &vmlinev1.PlanReply{}
-	for _, status := range slices.Clone(ahead(vm.GetOperation())) {
+	for _, status := range slices.Clone(chain.Ahead(vm.GetOperation())) {
 		step, ok := chain.StepTo(status)
 		if !ok || step.Owner != chain.Provisioner {
 			d.stopped = d.stopped || status == vmlinev1.Status_STATUS_STOPPED
