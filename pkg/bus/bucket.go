@@ -52,37 +52,13 @@ func (k *Bucket) Create(ctx context.Context, key string, value proto.Message) er
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", key, err)
 	}
-	err = k.bus.call(ctx, "kv.create", func(ctx context.Context) error {
-		_, err := k.kv.Create(ctx, key, data)
-		return err
-	})
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, jetstream.ErrKeyExists), isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
-		return fmt.Errorf("create %s in %s: %w", key, k.kv.Bucket(), ErrTaken)
-	default:
-		return fmt.Errorf("create %s in %s: %w", key, k.kv.Bucket(), err)
-	}
+	_, err = k.create(ctx, key, data)
+	return err
 }
 
 // Get reads a key into value and returns its revision, or ErrNotFound.
 func (k *Bucket) Get(ctx context.Context, key string, value proto.Message) (revision uint64, err error) {
-	err = k.bus.call(ctx, "kv.get", func(ctx context.Context) error {
-		entry, err := k.kv.Get(ctx, key)
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			return ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		revision = entry.Revision()
-		return proto.Unmarshal(entry.Value(), value)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("read %s in %s: %w", key, k.kv.Bucket(), err)
-	}
-	return revision, nil
+	return k.get(ctx, key, func(data []byte) error { return proto.Unmarshal(data, value) })
 }
 
 // Update writes a key anew that still has the revision that was read, so that whoever read it before
@@ -92,34 +68,58 @@ func (k *Bucket) Update(ctx context.Context, key string, value proto.Message, re
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", key, err)
 	}
-	err = k.bus.call(ctx, "kv.update", func(ctx context.Context) error {
-		_, err := k.kv.Update(ctx, key, data, revision)
-		return err
-	})
-	switch {
-	case err == nil:
-		return nil
-	case isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
-		return fmt.Errorf("update %s in %s: %w", key, k.kv.Bucket(), ErrSuperseded)
-	default:
-		return fmt.Errorf("update %s in %s: %w", key, k.kv.Bucket(), err)
-	}
+	_, err = k.update(ctx, key, data, revision)
+	return err
 }
 
 // Delete removes a key that still has the revision that was read. A key that is gone or was
 // written again is ErrSuperseded: it is no longer the caller's.
 func (k *Bucket) Delete(ctx context.Context, key string, revision uint64) error {
-	err := k.bus.call(ctx, "kv.delete", func(ctx context.Context) error {
-		return k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	_, err := k.write(ctx, "delete", key, ErrSuperseded, func(ctx context.Context) (uint64, error) {
+		return 0, k.kv.Delete(ctx, key, jetstream.LastRevision(revision))
+	})
+	return err
+}
+
+func (k *Bucket) create(ctx context.Context, key string, data []byte) (revision uint64, err error) {
+	return k.write(ctx, "create", key, ErrTaken, func(ctx context.Context) (uint64, error) { return k.kv.Create(ctx, key, data) })
+}
+
+func (k *Bucket) update(ctx context.Context, key string, data []byte, read uint64) (revision uint64, err error) {
+	return k.write(ctx, "update", key, ErrSuperseded, func(ctx context.Context) (uint64, error) { return k.kv.Update(ctx, key, data, read) })
+}
+
+// write makes one write; overtaken is its error where somebody wrote the key first.
+func (k *Bucket) write(ctx context.Context, verb, key string, overtaken error, do func(context.Context) (uint64, error)) (revision uint64, err error) {
+	err = k.bus.call(ctx, "kv."+verb, func(ctx context.Context) (err error) {
+		revision, err = do(ctx)
+		return err
 	})
 	switch {
 	case err == nil:
-		return nil
-	case isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
-		return fmt.Errorf("delete %s in %s: %w", key, k.kv.Bucket(), ErrSuperseded)
-	default:
-		return fmt.Errorf("delete %s in %s: %w", key, k.kv.Bucket(), err)
+		return revision, nil
+	case isAPIError(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant), errors.Is(err, jetstream.ErrKeyExists):
+		err = overtaken
 	}
+	return 0, fmt.Errorf("%s %s in %s: %w", verb, key, k.kv.Bucket(), err)
+}
+
+func (k *Bucket) get(ctx context.Context, key string, decode func([]byte) error) (revision uint64, err error) {
+	err = k.bus.call(ctx, "kv.get", func(ctx context.Context) error {
+		entry, err := k.kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		revision = entry.Revision()
+		return decode(entry.Value())
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read %s in %s: %w", key, k.kv.Bucket(), err)
+	}
+	return revision, nil
 }
 
 // Item is one key of a bucket with its undecoded value.
