@@ -130,6 +130,9 @@ func (u *update) checkValues(v *vm) error {
 	}
 	for _, k := range sortedKeys(u.drives) {
 		d := u.drives[k]
+		if strings.HasPrefix(d.volid, "/") && !u.q.who.isRoot() {
+			return fail("Only root can pass arbitrary filesystem paths.")
+		}
 		if name := d.storage(); name != "" {
 			s, err := u.q.c.usable(name, v.node)
 			if err != nil {

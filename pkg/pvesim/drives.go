@@ -164,10 +164,22 @@ func freeUnused(conf map[string]string) string {
 	}
 }
 
+// holdsVolume reports whether a key's value is a volume: a disk, one that is unused, or the memory of a snapshot.
+func holdsVolume(k string) bool { return isDrive(k) || isUnused(k) || k == "vmstate" }
+
+// confs are a VM's settings: now, pending and in snapshots.
+func (v *vm) confs() []map[string]string {
+	confs := []map[string]string{v.conf, v.pending}
+	for _, s := range v.snapshots {
+		confs = append(confs, s.conf)
+	}
+	return confs
+}
+
 // references reports whether a configuration uses a volume.
 func references(conf map[string]string, volid string) bool {
 	for k, value := range conf {
-		if isDrive(k) || isUnused(k) || k == "vmstate" {
+		if holdsVolume(k) {
 			if first, _, _ := strings.Cut(value, ","); first == volid {
 				return true
 			}
@@ -179,13 +191,9 @@ func references(conf map[string]string, volid string) bool {
 // volids are the volume IDs that a VM uses anywhere: now, pending and in snapshots.
 func (v *vm) volids() []string {
 	seen := map[string]bool{}
-	confs := []map[string]string{v.conf, v.pending}
-	for _, s := range v.snapshots {
-		confs = append(confs, s.conf)
-	}
-	for _, conf := range confs {
+	for _, conf := range v.confs() {
 		for k, value := range conf {
-			if isDrive(k) || isUnused(k) {
+			if holdsVolume(k) {
 				first, _, _ := strings.Cut(value, ",")
 				seen[first] = true
 			}

@@ -56,6 +56,22 @@ func isFirewallProtocol(_, v string) (string, error) {
 	return "", fmt.Errorf("invalid protocol '%s'", v)
 }
 
+// isFirewallAddresses accepts a list of addresses, all of one version of IP.
+func isFirewallAddresses(name, v string) (string, error) {
+	version := 0
+	for _, addr := range listOf(v) {
+		if _, err := isFirewallAddress(name, addr); err != nil {
+			return "", err
+		}
+		this := ipVersion(addr)
+		if version != 0 && this != 0 && this != version {
+			return "", fmt.Errorf("detected mixed ipv4/ipv6 address list")
+		}
+		version = max(version, this)
+	}
+	return v, nil
+}
+
 // isFirewallAddress accepts an address, a network, a range, a set (+name) or an alias.
 func isFirewallAddress(_, v string) (string, error) {
 	if strings.HasPrefix(v, "+") {

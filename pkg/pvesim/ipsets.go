@@ -1,6 +1,9 @@
 package pvesim
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // set finds the ipset of a path.
 func (q *call) set() (*firewall, *ipset, error) {
@@ -91,7 +94,10 @@ func (q *call) ipsetAdd() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cidr := q.p["cidr"]
+	cidr, err := q.setEntry()
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range s.entries {
 		if e.cidr == cidr {
 			return nil, badParam("cidr", "address '%s' already exists", cidr)
@@ -99,6 +105,32 @@ func (q *call) ipsetAdd() (any, error) {
 	}
 	s.entries = append([]*ipsetEntry{{cidr, q.p["comment"], q.p.bool("nomatch")}}, s.entries...)
 	return nil, nil
+}
+
+// setEntry is an entry as it is stored: an alias that exists, or an address without the length of a single one.
+func (q *call) setEntry() (string, error) {
+	cidr := q.p["cidr"]
+	if ipVersion(cidr) != 0 {
+		if strings.HasSuffix(cidr, "/0") {
+			return "", badParam("cidr", "a zero prefix is not allowed in ipset entries")
+		}
+		return strings.TrimSuffix(strings.TrimSuffix(cidr, "/32"), "/128"), nil
+	}
+	scope, name, scoped := strings.Cut(cidr, "/")
+	if !scoped {
+		name = cidr
+	}
+	for _, f := range []*firewall{q.fw(), q.c.firewalls[0]} {
+		if f == nil || scope == "dc" && f != q.c.firewalls[0] {
+			continue
+		}
+		for _, a := range f.aliases {
+			if a.name == name {
+				return cidr, nil
+			}
+		}
+	}
+	return "", fail("no such alias '%s'", cidr)
 }
 
 func (q *call) ipsetDelete() (any, error) {

@@ -319,9 +319,9 @@ func (c *Cluster) relocate(v *vm, target string, storages map[string]string) {
 		c.volumes[vol.storage.key(target, vol.name)] = vol
 		moved[id] = vol.volid()
 	}
-	for _, conf := range []map[string]string{v.conf, v.pending} {
+	for _, conf := range v.confs() {
 		for k, value := range conf {
-			if !isDrive(k) && !isUnused(k) {
+			if !holdsVolume(k) {
 				continue
 			}
 			first, rest, more := strings.Cut(value, ",")

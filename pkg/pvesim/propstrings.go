@@ -70,7 +70,7 @@ func (ps propString) format(name, v string) (string, error) {
 }
 
 // driveCommon are the options of every kind of disk.
-const driveCommon = `file!:string volume:string format:enum(raw,qcow,qed,qcow2,vmdk,cloop) import-from:string
+const driveCommon = `file!:volume-or-path volume:string format:enum(raw,qcow,qed,qcow2,vmdk,cloop) import-from:string
 	media:enum(cdrom,disk) size:string backup:bool replicate:bool shared:bool snapshot:bool detect_zeroes:bool
 	aio:enum(native,threads,io_uring) cache:enum(none,writethrough,writeback,unsafe,directsync) discard:enum(ignore,on)
 	rerror:enum(ignore,report,stop) werror:enum(enospc,ignore,report,stop) serial:urlencoded<60
@@ -110,9 +110,9 @@ func init() {
 		"scsi":   driveFormat("iothread:bool product:string<16 queues:int(2..) ro:bool scsiblock:bool ssd:bool vendor:string<8 wwn:string"),
 		"virtio": driveFormat("iothread:bool ro:bool"),
 		"efidisk": {defaultKey: "file", alias: map[string]string{"volume": "file"},
-			fields: parseSchema("file!:string format:enum(raw,qcow,qed,qcow2,vmdk,cloop) import-from:string size:string efitype:enum(2m,4m) pre-enrolled-keys:bool ms-cert:enum(2011,2023,2023w,2023k)")},
-		"tpmstate": {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:string format:string import-from:string size:string version:enum(v1.2,v2.0)")},
-		"unused":   {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:string")},
+			fields: parseSchema("file!:volume-or-path format:enum(raw,qcow,qed,qcow2,vmdk,cloop) import-from:string size:string efitype:enum(2m,4m) pre-enrolled-keys:bool ms-cert:enum(2011,2023,2023w,2023k)")},
+		"tpmstate": {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:volume-or-path format:string import-from:string size:string version:enum(v1.2,v2.0)")},
+		"unused":   {defaultKey: "file", alias: map[string]string{"volume": "file"}, fields: parseSchema("file!:volume-id")},
 		"ipconfig": {fields: parseSchema("ip:cidr4 gw:ip4 ip6:cidr6 gw6:ip6"), needs: map[string]string{"gw": "ip", "gw6": "ip6"}},
 		"prune":    {fields: parseSchema("keep-all:bool keep-last:int(0..) keep-hourly:int(0..) keep-daily:int(0..) keep-weekly:int(0..) keep-monthly:int(0..) keep-yearly:int(0..)")},
 		"boot":     {defaultKey: "legacy", fields: parseSchema("order:bootdev-list legacy:boot-letters")},

@@ -2,6 +2,7 @@ package pvesim
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,11 +38,55 @@ func (v *vm) snapshotNamed(name string) *snapshot {
 }
 
 // snapshot adds a snapshot to a VM.
-func (c *Cluster) snapshot(v *vm, name, description string, memory bool) {
+func (c *Cluster) snapshot(v *vm, name, description string, memory bool) *snapshot {
 	conf := maps.Clone(v.conf)
 	maps.DeleteFunc(conf, func(k, _ string) bool { return contains([]string{"lock", "parent", "digest"}, k) || isUnused(k) })
-	v.snapshots = append(v.snapshots, &snapshot{name, description, v.conf["parent"], c.cfg.Now(), memory, conf})
+	s := &snapshot{name, description, v.conf["parent"], c.cfg.Now(), memory, conf}
+	v.snapshots = append(v.snapshots, s)
 	v.conf["parent"] = name
+	return s
+}
+
+// saveState makes the volume that a snapshot with memory keeps it in.
+func (q *call) saveState(v *vm, s *snapshot) error {
+	if !s.memory {
+		return nil
+	}
+	st := q.c.stateStorage(v)
+	if st == nil {
+		return fail("storage '%s' does not exist", v.conf["vmstatestorage"])
+	}
+	size := int64(2*memoryMiB(v.conf)+500) << 20
+	vol, err := q.allocate(st, v.node, volumeWant{vmid: v.id, prefix: "vm", suffix: "state-" + s.name, size: size, format: "raw"}, func(string, ...any) {})
+	if err == nil {
+		s.conf["vmstate"] = vol.volid()
+		return nil
+	}
+	v.snapshots = slices.DeleteFunc(v.snapshots, func(x *snapshot) bool { return x == s })
+	delete(v.conf, "parent")
+	if s.parent != "" {
+		v.conf["parent"] = s.parent
+	}
+	return err
+}
+
+// stateStorage is where the memory of a snapshot goes: where the VM says, else to a storage of its disks, best a
+// shared one. It is nil when that does not exist.
+func (c *Cluster) stateStorage(v *vm) *storage {
+	if name := v.conf["vmstatestorage"]; name != "" {
+		return c.storageOn(name, v.node)
+	}
+	var found *storage
+	for _, k := range drives(v.conf) {
+		s := c.storageOn(mustDrive(k, v.conf[k]).storage(), v.node)
+		if s != nil && (found == nil || s.Shared && !found.Shared) {
+			found = s
+		}
+	}
+	if found == nil {
+		return c.storageOn("local", v.node)
+	}
+	return found
 }
 
 func (q *call) snapshotList() (any, error) {
@@ -138,8 +183,7 @@ func (q *call) snapshotCreate() (any, error) {
 				t.log("snapshotting 'drive-%s' (%s)", k, d.volid)
 			}
 		}
-		q.c.snapshot(v, name, q.p["description"], q.p.bool("vmstate") && v.running)
-		return nil
+		return q.saveState(v, q.c.snapshot(v, name, q.p["description"], q.p.bool("vmstate") && v.running))
 	}), nil
 }
 
@@ -168,6 +212,9 @@ func (q *call) snapshotDelete() (any, error) {
 			rest = append(rest, s)
 		}
 		v.snapshots = rest
+		if vol := q.c.volume(gone.conf["vmstate"], v.node); vol != nil {
+			q.c.free(vol)
+		}
 		if v.conf["parent"] == gone.name {
 			v.conf["parent"] = gone.parent
 			if gone.parent == "" {
@@ -193,6 +240,7 @@ func (q *call) snapshotRollback() (any, error) {
 				conf[k] = value
 			}
 		}
+		delete(conf, "vmstate")
 		conf["parent"], conf["vmgenid"] = s.name, q.c.uuid()
 		v.conf, v.pending, v.pendingDelete = conf, map[string]string{}, map[string]int{}
 		if q.p.bool("start") || s.memory {

@@ -106,3 +106,37 @@ func TestFirewallNeedsNoVM(t *testing.T) {
 		t.Errorf("options %v", got)
 	}
 }
+
+func TestMemoryOfASnapshotIsAVolume(t *testing.T) {
+	s := newSim(t)
+	s.ends("POST", "/nodes/pve1/qemu", "vmid=101&memory=512&scsi0=local-lvm:1", "OK")
+	s.ends("POST", "/nodes/pve1/qemu/101/status/start", "", "OK")
+	for _, name := range []string{"s1", "s2"} {
+		s.ends("POST", "/nodes/pve1/qemu/101/snapshot", "vmstate=1&snapname="+name, "OK")
+	}
+	shown := s.data("GET", "/nodes/pve1/qemu/101/snapshot/s1/config", "").(map[string]any)
+	if got := shown["vmstate"]; got != "local-lvm:vm-101-state-s1" {
+		t.Errorf("the memory is in %v", got)
+	}
+	s.ends("POST", "/nodes/pve1/qemu/101/snapshot/s2/rollback", "", "OK")
+	if got := s.conf(101, "vmstate"); got != nil {
+		t.Errorf("after the rollback the VM itself has %v", got)
+	}
+	s.ends("DELETE", "/nodes/pve1/qemu/101/snapshot/s1", "", "OK")
+	if list := s.data("GET", "/nodes/pve1/storage/local-lvm/content", "").([]any); len(list) != 2 {
+		t.Errorf("with one snapshot left the storage has %v", list)
+	}
+	s.ends("POST", "/nodes/pve1/qemu/101/status/stop", "", "OK")
+	s.ends("DELETE", "/nodes/pve1/qemu/101", "", "OK")
+	if list := s.data("GET", "/nodes/pve1/storage/local-lvm/content", "").([]any); len(list) != 0 {
+		t.Errorf("the VM left %v", list)
+	}
+}
+
+func TestWhatIsNoVolumeID(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	s.badParam("PUT", conf101, "scsi3=foo", "scsi3", "invalid format - format error\nscsi3.file: invalid format - unable to parse volume ID 'foo'\n\n")
+	s.refused("PUT", conf101, "scsi3=/dev/sdb", 500, "Only root can pass arbitrary filesystem paths.")
+	s.data("PUT", conf101, "ide0=none,media=cdrom")
+}
