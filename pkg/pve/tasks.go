@@ -127,8 +127,9 @@ type TaskResult struct {
 const logTail = 20
 
 // Wait returns when the task has ended: nil for success, with or without warnings; a *TaskError for failure; an error
-// of kind TaskUnknown where Proxmox does not know the task; the context's error, wrapped, when that ends first. While
-// the node cannot be asked it waits on. "" is a task that finished within its call.
+// of kind TaskUnknown where Proxmox does not know the task; the context's error, wrapped, when that ends first. A node
+// that cannot be asked is waited for, but not in silence: an error of kind Transient says why, and nothing about the
+// task, which is to be waited for again. "" is a task that finished within its call.
 func (c *Client) Wait(ctx context.Context, u UPID) (TaskResult, error) {
 	if u == "" {
 		return TaskResult{}, nil

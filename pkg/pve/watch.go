@@ -14,6 +14,9 @@ const (
 	firstPoll  = 100 * time.Millisecond
 	listBeyond = 2  // more tasks in flight on a node than this are read with one list
 	listSpare  = 50 // entries of other tasks that the list has room for
+	// blindFor is how long a wait goes on while the node cannot be asked: longer than a restart of its API,
+	// and short enough that somebody hears why nothing happens.
+	blindFor = 15 * time.Second
 )
 
 // watches holds one watch for each node with tasks that somebody waits for.
@@ -43,6 +46,7 @@ type inFlight struct {
 	joined  time.Time     // when the first of them came
 	next    time.Time     // when to look again
 	every   time.Duration // the last interval; 0 before the second look
+	blind   time.Time     // since when it cannot be asked about; 0 while it can
 }
 
 type ending struct {
@@ -186,7 +190,7 @@ func (w *watch) poll() {
 	if len(all) > listBeyond {
 		seen, err := w.pollList(all)
 		if undecided(err) {
-			w.later(all)
+			w.later(all, err)
 			return
 		}
 		due = slices.DeleteFunc(due, func(u UPID) bool { return seen[u] })
@@ -194,7 +198,7 @@ func (w *watch) poll() {
 	for i, u := range due {
 		status, err := w.all.client.Task(w.ctx, u)
 		if undecided(err) {
-			w.later(due[i:]) // the same would happen to the others of this node
+			w.later(due[i:], err) // the same would happen to the others of this node
 			return
 		}
 		w.settle(u, status, err)
@@ -242,12 +246,18 @@ func (w *watch) settle(u UPID, status TaskStatus, err error) {
 		return
 	}
 	if err == nil && status.Running {
+		t.blind = time.Time{}
 		w.plan(t)
 		return
 	}
 	w.all.learn(u, t)
+	w.tell(u, t, ending{status, err})
+}
+
+// tell ends the waits for a task. The caller holds the lock.
+func (w *watch) tell(u UPID, t *inFlight, e ending) {
 	for _, done := range t.waiters {
-		done <- ending{status, err}
+		done <- e
 	}
 	delete(w.tasks, u)
 	w.endIfIdle()
@@ -266,12 +276,21 @@ func (ws *watches) learn(u UPID, t *inFlight) {
 	ws.usual[u.Type()] = min(took, ws.client.cfg.PollEvery)
 }
 
-// later plans the next look at tasks that could not be asked about.
-func (w *watch) later(tasks []UPID) {
+// later plans the next look at tasks that could not be asked about. Where that has lasted blindFor, their
+// waits are given up, which claims nothing about the tasks.
+func (w *watch) later(tasks []UPID, why error) {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
 	for _, u := range tasks {
-		if t := w.tasks[u]; t != nil {
+		t := w.tasks[u]
+		switch {
+		case t == nil || w.ctx.Err() != nil:
+		case !t.blind.IsZero() && time.Since(t.blind) >= blindFor:
+			w.tell(u, t, ending{err: w.all.given(u, why)})
+		default:
+			if t.blind.IsZero() {
+				t.blind = time.Now()
+			}
 			w.plan(t)
 		}
 	}

@@ -214,7 +214,7 @@ func TestWaitSurvivesTheNode(t *testing.T) {
 	}
 	for _, tasks := range []int{1, 5} {
 		bubble(t, func(t *testing.T, c *Client, n *fakeNode) {
-			until, calls := time.Now().Add(time.Minute), 0
+			until, calls := time.Now().Add(blindFor*9/10), 0
 			n.broken = func(*http.Request) (*http.Response, error) {
 				if time.Now().After(until) {
 					return nil, nil
@@ -232,8 +232,36 @@ func TestWaitSurvivesTheNode(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if time.Now().Before(until) || calls > 130 {
+			if time.Now().Before(until) || calls > 35 {
 				t.Errorf("%d calls", calls)
+			}
+		})
+	}
+}
+
+// TestWaitIsNotBlindInSilence: what cannot be seen for long is told, and is no end of the task.
+func TestWaitIsNotBlindInSilence(t *testing.T) {
+	for _, tasks := range []int{1, 5} {
+		bubble(t, func(t *testing.T, c *Client, n *fakeNode) {
+			begun := time.Now()
+			n.broken = func(*http.Request) (*http.Response, error) { return answer(595, "No route to host", ""), nil }
+			var wg sync.WaitGroup
+			for i := range tasks {
+				u := n.add(i, time.Second, "OK")
+				wg.Go(func() {
+					_, err := c.Wait(t.Context(), u)
+					if KindOf(err) != Transient || !strings.Contains(err.Error(), "No route to host") {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(begun); took < blindFor || took > blindFor+5*time.Second {
+				t.Errorf("given up after %s", took)
+			}
+			n.locked(func() { n.broken = nil })
+			if _, err := c.Wait(t.Context(), n.add(0, 0, "OK")); err != nil {
+				t.Error(err)
 			}
 		})
 	}
