@@ -25,15 +25,18 @@ var afterDrift = map[vmlinev1.Drift_Kind]string{
 	vmlinev1.Drift_KIND_FIREWALL: "Set firewall sets the options and adds the rules that are missing.",
 }
 
-// whenSuspended is what follows where a suspended machine was started by hand.
-const whenSuspended = "It is stopped again by itself; unsuspend it if it is meant to run."
+// afterDriftSuspended is the same of a suspended machine, where it differs.
+var afterDriftSuspended = map[vmlinev1.Drift_Kind]string{
+	vmlinev1.Drift_KIND_MISSING: "To have it built anew with its VMID, MAC and addresses, reset its status to ready, reinstall, and suspend it again; terminate releases them.",
+	vmlinev1.Drift_KIND_POWER:   "It is stopped again by itself; unsuspend it if it is meant to run.",
+}
 
 func fromDrift(vm *vmlinev1.VM) []Drift {
 	var drift []Drift
 	for _, d := range vm.GetDrift() {
-		next := afterDrift[d.GetKind()]
-		if d.GetKind() == vmlinev1.Drift_KIND_POWER && vm.GetStatus() == vmlinev1.Status_STATUS_SUSPENDED {
-			next = whenSuspended
+		next, differs := afterDriftSuspended[d.GetKind()]
+		if !differs || vm.GetStatus() != vmlinev1.Status_STATUS_SUSPENDED {
+			next = afterDrift[d.GetKind()]
 		}
 		drift = append(drift, Drift{
 			Kind: enumName(d.GetKind().String(), "KIND_"), Detail: d.GetDetail(), Next: next, Since: fromTime(d.GetSince()),

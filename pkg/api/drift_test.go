@@ -16,8 +16,10 @@ func TestEveryDriftSaysWhatIsNext(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	vm := &vmlinev1.VM{Status: vmlinev1.Status_STATUS_SUSPENDED, Drift: []*vmlinev1.Drift{{Kind: vmlinev1.Drift_KIND_POWER}}}
-	if got := FromVM(vm).Drift[0].Next; got != whenSuspended {
-		t.Errorf("a suspended machine that runs: %s", got)
+	for kind, want := range afterDriftSuspended {
+		vm := &vmlinev1.VM{Status: vmlinev1.Status_STATUS_SUSPENDED, Drift: []*vmlinev1.Drift{{Kind: kind}}}
+		if got := FromVM(vm).Drift[0].Next; got != want {
+			t.Errorf("%s of a suspended machine: %s", kind, got)
+		}
 	}
 }

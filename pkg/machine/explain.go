@@ -38,7 +38,7 @@ func Explain(err error, kept string) error {
 	case errors.Is(err, ErrAbsent):
 		return &bus.NeedsPerson{
 			Cause: err.Error(), Err: err, Kept: kept,
-			Next: "Somebody has removed it. To have it made again, repeat the order or the reinstallation that was making it; if it was ready already, cancel this operation and reinstall. Or terminate the service to release its addresses and its VMID.",
+			Next: "Somebody has removed it. To have it made again, repeat the order or the reinstallation that was making it; if it was ready already, cancel this operation and reinstall; if it was suspended, reset its status to ready and reinstall. Or terminate the service to release its addresses and its VMID.",
 		}
 	}
 	if LockOf(err) != "" || pve.KindOf(err) == pve.Locked {
@@ -46,9 +46,9 @@ func Explain(err error, kept string) error {
 	}
 	// Gone and Missing are not here: a VM that was found a moment ago has moved or lost a part since,
 	// and the next attempt looks anew.
-	switch kind := pve.KindOf(err); kind {
+	switch pve.KindOf(err) {
 	case pve.Refused, pve.NoPermission:
-		return &bus.NeedsPerson{Cause: err.Error(), Kept: kept, Next: kind.Advice(), Err: err}
+		return &bus.NeedsPerson{Cause: err.Error(), Kept: kept, Next: pve.Advice(err), Err: err}
 	default:
 		return err
 	}

@@ -111,3 +111,13 @@ func TestCloneTaskProvesNothingGone(t *testing.T) {
 		t.Errorf("qmstart: %s", got)
 	}
 }
+
+// TestAdviceOnALogin: what is not known who it is needs no right.
+func TestAdviceOnALogin(t *testing.T) {
+	for code, word := range map[int]string{401: "expired", 403: "right that the text names"} {
+		err := fmt.Errorf("start: %w", &Error{Code: code, Kind: NoPermission})
+		if got := Advice(err); !strings.Contains(got, word) {
+			t.Errorf("%d: %s", code, got)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package pve
 
-import "errors"
+import (
+	"errors"
+	"net/http"
+)
 
 // Kind says what an error means for the caller's next move.
 type Kind string
@@ -48,6 +51,14 @@ var advice = map[Kind]string{
 	Unreachable:    "Look whether the node is up and the URL leads to Proxmox VE.",
 	MaybeCommitted: "The change may have been made; the machine is read before anything else is done.",
 	TaskUnknown:    "Proxmox lost the task, as it does when a node restarts; the machine is read before anything else is done.",
+}
+
+// Advice is one sentence for a person: what to do about an error of this package.
+func Advice(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == http.StatusUnauthorized {
+		return "Proxmox does not take the login: look whether the API token (or the user) exists, has not expired and has this secret; \"vmline doctor\" checks it."
+	}
+	return KindOf(err).Advice()
 }
 
 // KindOf returns the kind of an error of this package, wrapped or not, and "" for nil and for errors of others.
