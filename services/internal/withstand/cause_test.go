@@ -207,7 +207,7 @@ var orders = []impossible{
 		name:  "somebody removes the machine in the middle",
 		cause: "the VM does not exist on Proxmox",
 		kept:  asItIs,
-		next:  "Somebody has removed it. To have it made again, repeat the order or the reinstallation that was making it; if it was ready already, cancel this operation and reinstall. Or terminate the service to release its addresses and its VMID.",
+		next:  "Somebody has removed it. To have it made again, repeat the order or the reinstallation that was making it; if it was ready already, cancel this operation and reinstall; if it was suspended, reset its status to ready and reinstall. Or terminate the service to release its addresses and its VMID.",
 		spoil: func(w *workshop, _ string, _ *vmlinev1.Package) {
 			w.ahead.observe(func(_ int, c call) {
 				if c.is(http.MethodPost, "/config") {
