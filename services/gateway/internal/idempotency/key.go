@@ -18,16 +18,13 @@
 package idempotency
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/binary"
 	"net/http"
 	"strings"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/chain"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/gateway/internal/identity"
 )
 
 // The types of problems.
@@ -85,23 +82,7 @@ type Call struct {
 	Action vmlinev1.Operation_Kind
 }
 
-// An id is <ref>.<name of the call>, as long as those of package identity; nameSize is in bytes.
-const nameSize = 15
-
-var encoding = base32.HexEncoding.WithPadding(base32.NoPadding)
-
 // OperationID of a call. The key is the installation's digest key.
-func (c Call) OperationID(key []byte) string {
-	name := mac(key, "idempotency", c.KeyID, c.Key, c.Ref, chain.KindName(c.Action))[:nameSize]
-	return c.Ref + "." + strings.ToLower(encoding.EncodeToString(name))
-}
-
-// mac authenticates a list of texts. Each goes in with its length, so that no two lists are alike.
-func mac(key []byte, texts ...string) []byte {
-	h := hmac.New(sha256.New, key)
-	for _, t := range texts {
-		h.Write(binary.AppendUvarint(nil, uint64(len(t))))
-		h.Write([]byte(t))
-	}
-	return h.Sum(nil)
+func (c Call) OperationID(key identity.Key) string {
+	return key.ID(c.Ref, "idempotency", c.KeyID, c.Key, c.Ref, chain.KindName(c.Action))
 }

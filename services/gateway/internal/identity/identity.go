@@ -53,8 +53,12 @@ func (k Key) digest(what string, v any) ([]byte, error) {
 
 // OperationID of a command: equal commands on the same state of a VM have the same id.
 func (k Key) OperationID(c Command) string {
-	name := k.mac("operation", c.Ref, chain.KindName(c.Kind), c.After, string(c.Digest), c.Attempt)[:nameSize]
-	return c.Ref + "." + encode(name)
+	return k.ID(c.Ref, "operation", c.Ref, chain.KindName(c.Kind), c.After, string(c.Digest), c.Attempt)
+}
+
+// ID of an operation on a ref, made of texts of which the first says what the others are.
+func (k Key) ID(ref string, texts ...string) string {
+	return ref + "." + strings.ToLower(encoding.EncodeToString(k.mac(texts...)[:nameSize]))
 }
 
 // Ref is the part of an operation's id that names the VM, empty if id is none.
@@ -71,5 +75,3 @@ func (k Key) mac(texts ...string) []byte {
 	}
 	return h.Sum(nil)
 }
-
-func encode(b []byte) string { return strings.ToLower(encoding.EncodeToString(b)) }
