@@ -60,14 +60,14 @@ func (b *Bus) reach(vm *vmlinev1.VM, step chain.Step) {
 func (b *Bus) park(vm *vmlinev1.VM, step chain.Step, p *NeedsPerson) {
 	vm.Event, vm.Retry = vmlinev1.Event_EVENT_PARKED, nil
 	vm.Operation.State = vmlinev1.Operation_STATE_PARKED
-	vm.Problem = &vmlinev1.Problem{Step: step.To, Cause: plain(p.Cause), Kept: plain(p.Kept), Next: plain(p.Next), Since: timestamppb.New(b.now())}
+	vm.Problem = ProblemOf(p, step.To, b.now())
 }
 
 // refuse ends the operation and has the VM be what it was before.
 func (b *Bus) refuse(vm *vmlinev1.VM, step chain.Step, r *Refused) {
-	op, now := vm.GetOperation(), timestamppb.New(b.now())
-	op.State, op.FinishedAt = vmlinev1.Operation_STATE_REFUSED, now
-	op.Problem = &vmlinev1.Problem{Step: step.To, Cause: plain(r.Cause), Kept: "Nothing was changed.", Next: plain(r.Next), Since: now}
+	op, now := vm.GetOperation(), b.now()
+	op.State, op.FinishedAt = vmlinev1.Operation_STATE_REFUSED, timestamppb.New(now)
+	op.Problem = ProblemOf(r, step.To, now)
 	vm.Event, vm.Retry, vm.Problem, vm.Task, vm.Carried = vmlinev1.Event_EVENT_REFUSED, nil, nil, nil, nil
 	if was := op.GetBefore(); was != nil {
 		vm.Status, vm.WantedPower = was.GetStatus(), was.GetWantedPower()
@@ -100,10 +100,7 @@ func (b *Bus) fail(vm *vmlinev1.VM, step chain.Step, err error) {
 	}
 	retry.NotBefore = timestamppb.New(now.Add(wait))
 	vm.Event, vm.Retry = vmlinev1.Event_EVENT_RETRYING, retry
-	vm.Problem = &vmlinev1.Problem{
-		Step: step.To, Cause: plain(err.Error()), Kept: "Nothing is lost; the step is tried again by itself.",
-		Next: "Nothing to do yet.", Since: retry.GetFirstFailedAt(),
-	}
+	vm.Problem = problem(step.To, err.Error(), "Nothing is lost; the step is tried again by itself.", "Nothing to do yet.", retry.GetFirstFailedAt().AsTime())
 }
 
 // nextAfter says what a person can do about an error that has lasted too long.
@@ -124,14 +121,11 @@ func (b *Bus) wait(vm *vmlinev1.VM, step chain.Step, w *Waiting) {
 		waited := next.Sub(retry.GetNotBefore().AsTime())
 		first = retry.GetFirstFailedAt().AsTime().Add(waited)
 	}
-	since := timestamppb.New(now)
+	since := now
 	if p := vm.GetProblem(); p.GetStep() == step.To {
-		since = p.GetSince()
+		since = p.GetSince().AsTime()
 	}
 	vm.Event = vmlinev1.Event_EVENT_RETRYING
 	vm.Retry = &vmlinev1.Retry{Attempts: vm.GetRetry().GetAttempts(), NotBefore: timestamppb.New(next), FirstFailedAt: timestamppb.New(first)}
-	vm.Problem = &vmlinev1.Problem{
-		Step: step.To, Cause: plain(w.Reason), Kept: "Nothing is lost; the step goes on by itself when its turn comes.",
-		Next: "Nothing to do.", Since: since,
-	}
+	vm.Problem = problem(step.To, w.Reason, "Nothing is lost; the step goes on by itself when its turn comes.", "Nothing to do.", since)
 }

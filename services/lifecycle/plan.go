@@ -2,10 +2,7 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -29,7 +26,7 @@ func (l *lifecycle) plan(ctx context.Context, request *vmlinev1.PlanRequest) (*v
 		planned := &vmlinev1.PlannedStep{Step: status}
 		reply.Steps = append(reply.Steps, planned)
 		if err := p.step(ctx, planned); err != nil {
-			reply.Problem = problemOf(err, status, timestamppb.New(l.Bus.Now()))
+			reply.Problem = bus.ProblemOf(err, status, l.Bus.Now())
 			if reply.Problem == nil {
 				return nil, err
 			}
@@ -37,17 +34,6 @@ func (l *lifecycle) plan(ctx context.Context, request *vmlinev1.PlanRequest) (*v
 		}
 	}
 	return reply, nil
-}
-
-// problemOf is what a step's error would show a person, nil for an error that would pass.
-func problemOf(err error, step vmlinev1.Status, now *timestamppb.Timestamp) *vmlinev1.Problem {
-	if refused, ok := errors.AsType[*bus.Refused](err); ok {
-		return &vmlinev1.Problem{Step: step, Cause: refused.Cause, Kept: keptUnchanged, Next: refused.Next, Since: now}
-	}
-	if person, ok := errors.AsType[*bus.NeedsPerson](err); ok {
-		return &vmlinev1.Problem{Step: step, Cause: person.Cause, Kept: person.Kept, Next: person.Next, Since: now}
-	}
-	return nil
 }
 
 // planner walks an operation's route and keeps in mind how the machine would stand.

@@ -2,13 +2,11 @@ package provisioner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -35,7 +33,7 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 		d.step = &vmlinev1.PlannedStep{Step: status}
 		reply.Steps = append(reply.Steps, d.step)
 		if err := d.run(ctx); err != nil {
-			reply.Problem = problemOf(err, status, timestamppb.New(p.Bus.Now()))
+			reply.Problem = bus.ProblemOf(err, status, p.Bus.Now())
 			if reply.Problem == nil {
 				return nil, err
 			}
@@ -47,21 +45,6 @@ func (p *provisioner) dryRun(ctx context.Context, request *vmlinev1.PlanRequest)
 	}
 	reply.Vm = vm
 	return reply, nil
-}
-
-// problemOf is what a step's error would show a person; nil for one that would pass by itself.
-func problemOf(err error, step vmlinev1.Status, now *timestamppb.Timestamp) *vmlinev1.Problem {
-	var (
-		refused *bus.Refused
-		person  *bus.NeedsPerson
-	)
-	switch {
-	case errors.As(err, &refused):
-		return &vmlinev1.Problem{Step: step, Cause: refused.Cause, Kept: "Nothing was changed.", Next: refused.Next, Since: now}
-	case errors.As(err, &person):
-		return &vmlinev1.Problem{Step: step, Cause: person.Cause, Kept: person.Kept, Next: person.Next, Since: now}
-	}
-	return nil
 }
 
 // dry is an operation that is only planned. It keeps in mind what the machine would be.
