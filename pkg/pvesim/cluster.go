@@ -39,6 +39,7 @@ type Cluster struct {
 	flocks    map[string]*flock
 	tasks     map[string]*task
 	taskOrder []*task
+	lastEnded map[string]*task // of each node, where none has started since
 	pids      int
 	stats     stats
 
@@ -79,6 +80,7 @@ func New(cfg Config) *Cluster {
 		options:       map[string]string{},
 		flocks:        map[string]*flock{},
 		tasks:         map[string]*task{},
+		lastEnded:     map[string]*task{},
 		pids:          1000,
 		stats:         stats{at: cfg.Now()},
 	}

@@ -49,6 +49,7 @@ func (q *call) fork(typ, id string, work func(*task) *job) string {
 	q.breakTask(t, j)
 	c.tasks[t.upid] = t
 	c.taskOrder = append(c.taskOrder, t)
+	delete(c.lastEnded, t.node)
 	c.archive()
 	begin := func() { j.stop = nil; c.start(j) }
 	if d := c.cfg.Durations.Fork; d > 0 {
@@ -78,6 +79,7 @@ func (c *Cluster) archive() {
 
 func (c *Cluster) endTask(t *task, err error) {
 	t.running, t.ended = false, c.cfg.Now()
+	c.lastEnded[t.node] = t
 	switch {
 	case err != nil:
 		t.exit = oneLine(taskText(err))
@@ -288,6 +290,9 @@ func (t *task) outcome() string {
 	return "error"
 }
 
+// statusRound is how often a node reads its list of tasks anew when nothing happens.
+const statusRound = 10 * time.Second
+
 // recentTasks is how many tasks of a node /cluster/tasks shows.
 const recentTasks = 25
 
@@ -299,14 +304,24 @@ func (q *call) clusterTasks() (any, error) {
 			continue
 		}
 		perNode[t.node]++
-		o := t.show()
-		o["saved"] = "1"
-		if t.running {
-			o["saved"] = "0"
-		} else {
-			o["endtime"], o["status"] = t.ended.Unix(), t.exit
-		}
-		out = append(out, o)
+		out = append(out, q.c.showRecent(t))
 	}
 	return out, nil
+}
+
+// showRecent is a task in the list of the cluster. There, "saved" is a number for a task that has just ended, until
+// its node reads the list again: at its next task, or in its next round.
+func (c *Cluster) showRecent(t *task) object {
+	o := t.show()
+	delete(o, "pid")
+	delete(o, "pstart")
+	if t.running {
+		o["saved"] = "0"
+		return o
+	}
+	o["endtime"], o["status"], o["saved"] = t.ended.Unix(), t.exit, "1"
+	if c.lastEnded[t.node] == t && c.cfg.Now().Sub(t.ended) < statusRound {
+		o["saved"] = 1
+	}
+	return o
 }
