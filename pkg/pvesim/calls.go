@@ -245,6 +245,9 @@ func (r release) errorAnswer(format string, e *apiError) answer {
 		return answer{code: e.code, reason: e.reason, header: headers("")}
 	}
 	message := e.reason
+	if e.plain {
+		return answer{code: e.code, reason: oneLine(e.reason), header: headers("text/plain"), body: []byte(message + "\n")}
+	}
 	if !e.exact {
 		message += "\n"
 	}

@@ -12,6 +12,7 @@ type apiError struct {
 	errors map[string]string // parameter to text, for code 400
 	empty  bool              // the answer has no body (401, 595, 596)
 	exact  bool              // the body's message has no newline at its end (501)
+	plain  bool              // the body is the reason as text: the request was not even read
 }
 
 func (e *apiError) Error() string { return e.reason }

@@ -3,6 +3,7 @@ package pvesim
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -130,7 +131,7 @@ func addJSON(sent sentParams, body []byte) error {
 	d.UseNumber()
 	var values map[string]any
 	if err := d.Decode(&values); err != nil {
-		return fail("malformed JSON string, neither tag, array, object, number, string or atom: %v", err)
+		return malformed(body, err)
 	}
 	for k, v := range values {
 		switch v := v.(type) {
@@ -154,6 +155,21 @@ func addJSON(sent sentParams, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// malformed is the answer to a body that is no JSON object, in the words of the parser that Proxmox VE uses.
+func malformed(body []byte, err error) error {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return &apiError{code: 500, reason: "Not a HASH reference", plain: true}
+	}
+	offset, rest := len(body), "(end of string)"
+	if ok && int(syntax.Offset) < len(body) {
+		offset = max(0, int(syntax.Offset)-1)
+		rest = `"` + string(body[offset:min(len(body), offset+20)]) + `"`
+	}
+	return &apiError{code: 500, plain: true, reason: fmt.Sprintf(
+		"malformed JSON string, neither tag, array, object, number, string or atom, at character offset %d (before %s)", offset, rest)}
 }
 
 func sortedKeys[V any](m map[string]V) []string {
