@@ -35,6 +35,7 @@ func (a *App) openRedis() error {
 		return errors.New(telemetry.HideInURLs("redis.url: " + err.Error()))
 	}
 	client := redis.NewClient(options)
+	client.AddHook(redisName{})
 	a.redis = client
 	a.onClose(client.Close)
 	return nil
