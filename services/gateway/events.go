@@ -119,6 +119,9 @@ func (g *gateway) streamEvents(ctx context.Context, in *eventsInput) (*huma.Stre
 	if text == "" {
 		after = bounds.Last
 	}
+	if !g.slots.onlyWaits(ctx) {
+		return nil, huma.ErrorWithHeaders(busy("The gateway has too many watchers."), http.Header{"Retry-After": {busyRetry}})
+	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		_, w := humago.Unwrap(hc)
 		ctx, cancel := g.untilStopping(ctx)
@@ -134,7 +137,6 @@ func (g *gateway) stream(ctx context.Context, out *eventWriter, in *eventsInput,
 	if err := out.open(); err != nil {
 		return err
 	}
-	onlyWaits(ctx)
 	beat := time.NewTicker(g.heartbeat)
 	defer beat.Stop()
 	for {

@@ -137,7 +137,6 @@ const (
 
 // awaitOperation returns the operation once it has ended or is parked, or as it stands after wait.
 func (g *gateway) awaitOperation(ctx context.Context, op api.Operation, wait time.Duration) (api.Operation, error) {
-	onlyWaits(ctx)
 	waiting, cancel := g.untilStopping(ctx)
 	defer cancel()
 	waiting, cancelWait := context.WithTimeout(waiting, wait)

@@ -40,6 +40,9 @@ func (g *gateway) waited(ctx context.Context, op api.Operation, p Prefer) (*oper
 		return operationAnswer(op), nil
 	}
 	if !op.Ended() {
+		if !g.slots.onlyWaits(ctx) {
+			return operationAnswer(op), nil // it is only a preference
+		}
 		later, err := g.awaitOperation(ctx, op, wait)
 		if err != nil {
 			return operationAnswer(op), nil //nolint:nilerr // it is accepted all the same; only the look at it failed
