@@ -317,10 +317,12 @@ func (y *yard) by(vmid int, method, path string, params ...string) {
 }
 
 // sealed is a new password, on its way to the provisioner.
-func (y *yard) sealed(password string) []byte {
-	y.t.Helper()
-	s, err := y.Opener.Sealer().Seal([]byte(password))
-	must(y.t, err)
+func (y *yard) sealed(password string) []byte { return sealedFor(y.t, y.Rig, password) }
+
+func sealedFor(t *testing.T, r *rig.Rig, password string) []byte {
+	t.Helper()
+	s, err := r.Opener.Sealer().Seal([]byte(password))
+	must(t, err)
 	return s
 }
 

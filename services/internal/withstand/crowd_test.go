@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,15 +107,30 @@ func (f *foreigners) arrive(vmid int) {
 	if _, exists := f.sim.VM(vmid); exists || vmid == 0 {
 		return // the clone is a repetition, and its machine is there
 	}
+	if err := f.come(vmid); err != nil {
+		f.t.Errorf("add a foreign machine: %v", err)
+	}
+}
+
+// come adds one, unless another machine was faster.
+func (f *foreigners) come(vmid int) error {
 	spec := pvesim.VMSpec{
 		VMID: vmid, Node: fmt.Sprintf("pve%d", 1+vmid%3), Name: "foreign-" + strconv.Itoa(vmid),
 		Storage: "shared1", DiskGB: 3, Running: vmid%2 == 0, Config: map[string]string{"description": "somebody else's", "tags": "theirs"},
 	}
 	if err := f.sim.AddVM(spec); err != nil {
-		f.t.Errorf("add a foreign machine: %v", err)
+		return err
 	}
 	state, _ := f.sim.VM(vmid)
 	f.came = append(f.came, state)
+	return nil
+}
+
+// leave takes one away again, as a person does who is told that it is in our way. It reports whether it was one.
+func (f *foreigners) leave(vmid int) bool {
+	before := len(f.came)
+	f.came = slices.DeleteFunc(f.came, func(vm pvesim.VMState) bool { return vm.VMID == vmid })
+	return len(f.came) < before && f.sim.Remove(vmid)
 }
 
 // intruders are those that took a VMID which this system had reserved.
