@@ -29,6 +29,9 @@ func half(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, origin, 
 	return vm
 }
 
+func wantedOn(vm *vmlinev1.VM)  { vm.Operation.Before.WantedPower = running }
+func wantedOff(vm *vmlinev1.VM) { vm.Operation.Before.WantedPower = stopped }
+
 // TestWays shows the route of each command that depends on the VM, and what work it does.
 func TestWays(t *testing.T) {
 	network := vmlinev1.Status_STATUS_SET_NETWORK
@@ -57,7 +60,10 @@ func TestWays(t *testing.T) {
 		{"cancel of a suspension", half(suspend, inHand, ready, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_CANCEL, 0, unsuspend, "stopped starting ready"},
 		{"cancel of an unsuspension", half(unsuspend, inHand, suspended, vmlinev1.Status_STATUS_STARTING), vmlinev1.Operation_KIND_CANCEL, 0, suspend, "starting stopped suspended"},
 		{"cancel of a reinstallation in time", half(vmlinev1.Operation_KIND_REINSTALL, inHand, ready, vmlinev1.Status_STATUS_REINSTALL), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_START, "reinstall starting ready"},
-		{"cancel of a reboot", half(vmlinev1.Operation_KIND_REBOOT, inHand, ready, ready), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_CANCEL, "ready"},
+		{"cancel of a stop", with(half(vmlinev1.Operation_KIND_STOP, inHand, ready, ready), wantedOn), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_START, "ready starting ready"},
+		{"cancel of a reboot", with(half(vmlinev1.Operation_KIND_REBOOT, inHand, ready, ready), wantedOn), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_START, "ready starting ready"},
+		{"cancel of a start", with(half(vmlinev1.Operation_KIND_START, parked, ready, vmlinev1.Status_STATUS_STARTING), wantedOff), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_STOP, "starting stopped ready"},
+		{"cancel of a button", half(vmlinev1.Operation_KIND_SET_NETWORK, inHand, ready, ready), vmlinev1.Operation_KIND_CANCEL, 0, vmlinev1.Operation_KIND_CANCEL, "ready"},
 		{"reset of the status", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RESET_STATUS, ready, vmlinev1.Operation_KIND_RESET_STATUS, "ready"},
 	} {
 		cmd := &vmlinev1.Command{Id: "new", Kind: tt.kind, Params: &vmlinev1.Params{Status: tt.status, Reason: "a test"}}

@@ -119,8 +119,26 @@ func cancelWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 		}
 		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_READY}, vmlinev1.Operation_KIND_START}, nil
 	}
-	// What a button has set on a machine stays set; the VM is what it was.
-	return way{statuses: []vmlinev1.Status{origin}}, nil
+	return backFrom(vm), nil
+}
+
+// switching are the commands whose only work is the machine's power.
+var switching = []vmlinev1.Operation_Kind{
+	vmlinev1.Operation_KIND_START, vmlinev1.Operation_KIND_STOP, vmlinev1.Operation_KIND_SHUTDOWN, vmlinev1.Operation_KIND_REBOOT, vmlinev1.Operation_KIND_RESET,
+}
+
+// backFrom is the way back from a button. The power that was wanted before is wanted again, so the machine is
+// switched back; what a button has set on it stays set.
+func backFrom(vm *vmlinev1.VM) way {
+	op := vm.GetOperation()
+	origin, power := op.GetBefore().GetStatus(), op.GetBefore().GetWantedPower()
+	switch {
+	case slices.Contains(switching, Goal(op)) && power == running:
+		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STARTING, origin}, vmlinev1.Operation_KIND_START}
+	case slices.Contains(switching, Goal(op)) && power == stopped:
+		return way{[]vmlinev1.Status{vm.GetStatus(), vmlinev1.Status_STATUS_STOPPED, origin}, vmlinev1.Operation_KIND_STOP}
+	}
+	return way{statuses: []vmlinev1.Status{origin}}
 }
 
 func names(statuses []vmlinev1.Status) string {

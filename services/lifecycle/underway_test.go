@@ -24,6 +24,9 @@ func TestACancellationMeetsWhatItUndoes(t *testing.T) {
 	sleeps := func(vm *vmlinev1.VM, spec *pvesim.VMSpec) {
 		vm.Status, vm.RemoteStatus, spec.Running = suspended, stopped, false
 	}
+	stands := func(vm *vmlinev1.VM, spec *pvesim.VMSpec) {
+		vm.RemoteStatus, vm.WantedPower, spec.Running = stopped, stopped, false
+	}
 	for i, tt := range []struct {
 		kind    vmlinev1.Operation_Kind
 		stage   func(*vmlinev1.VM, *pvesim.VMSpec)
@@ -34,8 +37,10 @@ func TestACancellationMeetsWhatItUndoes(t *testing.T) {
 	}{
 		{kind: vmlinev1.Operation_KIND_SUSPEND, path: "shutdown", purpose: "stop", ends: ready, power: "running"},
 		{kind: vmlinev1.Operation_KIND_UNSUSPEND, stage: sleeps, path: "start", purpose: "start", ends: suspended, power: "stopped"},
+		{kind: vmlinev1.Operation_KIND_STOP, path: "stop", purpose: "stop", ends: ready, power: "running"},
+		{kind: vmlinev1.Operation_KIND_START, stage: stands, path: "start", purpose: "start", ends: ready, power: "stopped"},
 	} {
-		t.Run(tt.path, func(t *testing.T) {
+		t.Run(tt.kind.String(), func(t *testing.T) {
 			w := &world{w.For(t)}
 			ref, vmid := fmt.Sprintf("undo-%d", 7300+i), 600+i
 			w.place(t, ref, vmid, tt.stage)

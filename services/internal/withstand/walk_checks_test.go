@@ -315,17 +315,20 @@ func (w *walk) checkAddresses(vm *vmlinev1.VM, ipconfig string) {
 	}
 }
 
+// gone are the statuses of a ref that has no VM.
+var gone = []vmlinev1.Status{chain.NoVM, vmlinev1.Status_STATUS_TERMINATED}
+
 // finish terminates every ref.
 func (w *walk) finish() {
 	w.t.Helper()
 	w.tell("all are terminated")
 	for _, ref := range w.refs {
-		if vm := w.last(ref); vm != nil && vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED {
+		if vm := w.last(ref); !slices.Contains(gone, vm.GetStatus()) {
 			w.order(w.commandOf(vm, ref, terminate))
 		}
 	}
 	for _, ref := range w.refs {
-		if vm := w.end(ref); vm != nil && vm.GetStatus() != vmlinev1.Status_STATUS_TERMINATED {
+		if vm := w.end(ref); !slices.Contains(gone, vm.GetStatus()) {
 			w.t.Errorf("%s is not terminated: %v", ref, vm)
 		}
 	}
