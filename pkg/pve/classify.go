@@ -87,6 +87,7 @@ var rules = []rule{
 	{text: `No space left on device|not enough free space|out of (disk )?space|insufficient free space`, kind: Refused, source: "storage full; recorded"},
 	{text: `image size is too large`, kind: Refused, source: "qemu-img; recorded"},
 	{text: `hotplug problem - `, kind: Refused, source: "PVE::QemuServer vmconfig_hotplug_pending; recorded. THE CHANGE STAYS PENDING and counts at the next start"},
+	{text: `volume is still in use \(snapshot\?\)`, kind: Refused, source: "PVE::QemuServer try_deallocate_drive"},
 	{text: `^base volume '[^']+' is still in use by linked clone`, kind: Refused, source: "PVE::Storage; recorded"},
 	{text: `protection mode enabled$|^cannot remove protected volume `, kind: Refused, source: "PVE::API2::Qemu, PVE::Storage; recorded"},
 	{text: `used in HA resources and purge parameter not set`, kind: Refused, source: "PVE::API2::Qemu destroy_vm"},
@@ -98,7 +99,7 @@ var rules = []rule{
 	{text: `^Linked clone feature is not supported|^parameter '\w+' not allowed for linked clones`, kind: Refused, source: "PVE::API2::Qemu clone_vm; recorded"},
 	{text: `^shrinking disks is not supported$|^you can't resize a cdrom$|^snapshot feature is not available$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^you can't (start a vm if it's|convert a VM to) a? ?template`, kind: Refused, source: "PVE::QemuServer vm_start; recorded"},
-	{text: `^no options specified$|^balloon value too large|^only root can set '|\(reserved name\)$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
+	{text: `^no options specified$|^balloon value too large|^only root can set '|^Only root can pass arbitrary filesystem paths|\(reserved name\)$`, kind: Refused, source: "PVE::API2::Qemu; recorded"},
 	{text: `^MAX \d+ vcpus allowed per VM on this node$`, kind: Refused, source: "PVE::QemuServer config_to_command; recorded"},
 	{text: `^Agent error: `, kind: Refused, source: "PVE::QemuServer::Agent check_agent_error: the agent answered, with a refusal"},
 	{text: `^could not find target VM \d+$|^Can't move disk|^CD drive contents can't be moved|^you can't move a (cdrom|disk with snapshots)`, kind: Refused, source: "PVE::API2::Qemu move_vm_disk"},
@@ -124,7 +125,8 @@ func compile(rs []rule) []*regexp.Regexp {
 }
 
 // classify returns the kind of an answer with this code whose message and parameter complaints are texts. What no
-// rule knows was not said by Proxmox (404 or a redirect of another server): the cluster could not be asked.
+// rule knows was not said by Proxmox (404 or a redirect of another server): the cluster could not be asked. A failure of
+// another server (520 to 530 of a network in front) leaves open whether a write got through.
 func classify(code int, write bool, texts ...string) Kind {
 	for i, r := range rules {
 		codes := r.codes
@@ -138,6 +140,9 @@ func classify(code int, write bool, texts ...string) Kind {
 			return r.write
 		}
 		return r.kind
+	}
+	if write && (code < http.StatusOK || code >= http.StatusInternalServerError) {
+		return MaybeCommitted
 	}
 	return Unreachable
 }
