@@ -275,9 +275,16 @@ func (c *Cluster) userMay(name, path, priv string) bool {
 	return name == "root@pam" || c.granted(name, path, priv)
 }
 
+// noAccess is the role that takes away what any other at the same place gives, and what pools give.
+const noAccess = "NoAccess"
+
 // granted looks a privilege up on a path and on the pools that the path's object is in.
 func (c *Cluster) granted(who, path, priv string) bool {
-	if roles, ok := c.rolesAt(who, path); ok && c.anyRole(roles, priv) {
+	roles, _ := c.rolesAt(who, path)
+	if contains(roles, noAccess) {
+		return false
+	}
+	if c.anyRole(roles, priv) {
 		return true
 	}
 	for name, p := range c.pools {
@@ -292,6 +299,9 @@ func (c *Cluster) granted(who, path, priv string) bool {
 }
 
 func (c *Cluster) anyRole(roles []string, priv string) bool {
+	if contains(roles, noAccess) {
+		return false
+	}
 	for _, r := range roles {
 		if contains(c.access.roles[r], priv) {
 			return true

@@ -139,3 +139,22 @@ func TestPermissionsAreGivenOnlyToWhatThereIs(t *testing.T) {
 	s.data("PUT", "/access/acl", "path=/sdn/zones/localnetwork/vmbr0&roles=PVESDNUser&users=u@pve")
 	s.refused("DELETE", "/access/roles/PVEAdmin", "", 500, "delete role failed: auto-generated role 'PVEAdmin' cannot be modified")
 }
+
+// TestNoAccessCountsMoreThanAnything that is granted at the same place, or by a pool.
+func TestNoAccessCountsMoreThanAnything(t *testing.T) {
+	s := limited(t, "VM.Audit", "/pool/p", "/vms/9000")
+	s.mu.Lock()
+	s.pools["p"].vms[101] = true
+	s.mu.Unlock()
+	give := func(role, path string) {
+		s.mu.Lock()
+		s.access.acl = append(s.access.acl, ACL{Path: path, Who: "few@pve!t1", Role: role})
+		s.mu.Unlock()
+	}
+	s.refused("GET", "/nodes/pve1/qemu/101/config", "", 500, "Configuration file 'nodes/pve1/qemu-server/101.conf' does not exist")
+	s.data("GET", "/nodes/pve1/qemu/9000/config", "")
+	give("NoAccess", "/vms/101")
+	give("NoAccess", "/vms/9000")
+	s.refused("GET", "/nodes/pve1/qemu/101/config", "", 403, "Permission check failed (/vms/101, VM.Audit)")
+	s.refused("GET", "/nodes/pve1/qemu/9000/config", "", 403, "Permission check failed (/vms/9000, VM.Audit)")
+}
