@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vmline/vmline/pkg/bus"
@@ -91,10 +92,7 @@ func (s *service) foreign(vm *vmlinev1.VM, c choice, holder owner) error {
 
 // warn adds a warning once.
 func warn(vm *vmlinev1.VM, text string) {
-	for _, w := range vm.GetWarnings() {
-		if w == text {
-			return
-		}
+	if !slices.Contains(vm.GetWarnings(), text) {
+		vm.Warnings = append(vm.Warnings, text)
 	}
-	vm.Warnings = append(vm.Warnings, text)
 }
