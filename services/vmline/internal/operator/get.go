@@ -128,9 +128,15 @@ func stepColumns(s api.Step) string {
 	return strings.Join([]string{s.Name, s.Owner, s.Status, took(s)}, "\t")
 }
 
-// took is how long a step has taken.
+// took is how long a step has taken, and of one that runs so far: a service that is not there leaves no other
+// trace of it.
 func took(s api.Step) string {
-	if s.FinishedAt.IsZero() || s.StartedAt.IsZero() {
+	switch {
+	case s.StartedAt.IsZero():
+		return "-"
+	case s.Status == api.StatusRunning:
+		return time.Since(s.StartedAt).Round(time.Second).String()
+	case s.FinishedAt.IsZero():
 		return "-"
 	}
 	return s.FinishedAt.Sub(s.StartedAt).Round(time.Millisecond).String()
