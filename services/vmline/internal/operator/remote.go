@@ -1,10 +1,12 @@
 package operator
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -28,12 +30,12 @@ const defaultURL = "https://127.0.0.1:8443"
 type remote struct{ url, tokenFile, caFile, fingerprint string }
 
 func (r *remote) addFlags(c *cobra.Command) {
-	url := os.Getenv(envURL)
-	if url == "" {
-		url = defaultURL
+	gateway := os.Getenv(envURL)
+	if gateway == "" {
+		gateway = defaultURL
 	}
 	f := c.PersistentFlags()
-	f.StringVar(&r.url, "url", url, "URL of the gateway; default $"+envURL)
+	f.StringVar(&r.url, "url", gateway, "URL of the gateway; default $"+envURL)
 	f.StringVar(&r.tokenFile, "token-file", os.Getenv(envTokenFile), "file with the API's token; default $"+envTokenFile)
 	f.StringVar(&r.caFile, "ca-file", os.Getenv(envCAFile), "certificates that verify the gateway's, in PEM form; default $"+envCAFile+", else the system's and tls.crt beside the token")
 	f.StringVar(&r.fingerprint, "tls-fingerprint", os.Getenv(envFingerprint), "SHA-256 of the gateway's certificate, instead of --ca-file; default $"+envFingerprint)
@@ -41,6 +43,9 @@ func (r *remote) addFlags(c *cobra.Command) {
 
 // client makes a client. Calls are bounded by their contexts.
 func (r *remote) client() (*api.Client, error) {
+	if u, err := url.Parse(r.url); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, exit.BadUsagef("--url %q is no URL of a gateway: want for example %s", r.url, defaultURL)
+	}
 	if r.tokenFile == "" {
 		return nil, exit.BadUsagef("where is the token? use --token-file FILE or set %s; `vmline up` keeps it in <data_dir>/secrets/gateway/token", envTokenFile)
 	}
@@ -61,6 +66,9 @@ type dialled struct{ http.RoundTripper }
 // RoundTrip makes the call.
 func (d dialled) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := d.RoundTripper.RoundTrip(r)
+	if unknown := (*tls.CertificateVerificationError)(nil); errors.As(err, &unknown) {
+		return nil, fmt.Errorf("%w\n  Nothing was sent. --ca-file or --tls-fingerprint says which certificate is the gateway's: its tls.crt, or what it logs at its start", err)
+	}
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
 		return nil, fmt.Errorf("%w\n  Nothing was sent. Is \"vmline up\" running there? --url or $%s says where the gateway is", err, envURL)
 	}

@@ -51,7 +51,7 @@ func TestTrust(t *testing.T) {
 		{name: "as openssl prints it", fingerprint: strings.ToUpper(colons(pin))},
 		{name: "its certificate beside the token", beside: own},
 		{name: "nonsense beside the token", beside: none, code: exit.Failed, want: "holds no certificate"},
-		{name: "nothing said", code: exit.Failed, want: "certificate"},
+		{name: "nothing said", code: exit.Failed, want: "Nothing was sent. --ca-file or --tls-fingerprint"},
 		{name: "another fingerprint", fingerprint: strings.Repeat("00", 32), caFile: own, code: exit.Failed, want: "has the fingerprint " + pin},
 		{name: "half a fingerprint", fingerprint: pin[:32], code: exit.Usage, want: "want 64 hexadecimal digits"},
 		{name: "no certificate", caFile: none, code: exit.Failed, want: "holds no certificate"},
