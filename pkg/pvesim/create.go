@@ -94,10 +94,12 @@ func (q *call) fillIn(u *update, v *vm) error {
 	}
 	delete(v.conf, "lock")
 	if q.p.bool("start") {
-		q.c.boots(v)
+		if _, err := q.vmStart(); err != nil { // a task of its own, which waits for this one
+			return err
+		}
 	}
 	if q.p.bool("ha-managed") {
-		state := map[bool]string{true: "started", false: "stopped"}[v.running]
+		state := map[bool]string{true: "started", false: "stopped"}[q.p.bool("start")]
 		q.c.ha[haID(v.id)] = &haResource{v.id, map[string]string{"state": state}}
 	}
 	return nil

@@ -101,3 +101,24 @@ func TestBootOrderFollowsDevices(t *testing.T) {
 	s.data("PUT", conf101, "boot=cdn")
 	s.refused("PUT", conf101, "boot=order=scsi0;ide2&delete=ide2", 500, "invalid bootorder: device 'ide2' does not exist'")
 }
+
+// TestStartAfterCreationIsATaskOfItsOwn, which fails where the machine cannot start.
+func TestStartAfterCreationIsATaskOfItsOwn(t *testing.T) {
+	s := newSim(t)
+	s.ends("POST", "/nodes/pve1/qemu", "vmid=201&start=1&net0=virtio,bridge=vmbr0", "OK")
+	s.ends("POST", "/nodes/pve1/qemu", "vmid=202&start=1&net0=virtio,bridge=nosuch", "OK")
+	for id, want := range map[int]bool{201: true, 202: false} {
+		if v, _ := s.VM(id); (v.Status == "running") != want {
+			t.Errorf("VM %d is %s", id, v.Status)
+		}
+	}
+	var exits []string
+	for _, task := range s.Tasks() {
+		if task.Type == "qmstart" {
+			exits = append(exits, task.ExitStatus)
+		}
+	}
+	if len(exits) != 2 || exits[0] != "OK" || exits[1] != "bridge 'nosuch' does not exist" {
+		t.Errorf("starts ended %q", exits)
+	}
+}

@@ -55,7 +55,9 @@ func TestLockKeyStopsCommands(t *testing.T) {
 		s.refused("PUT", "/nodes/pve1/qemu/101/config", "cores=2", 500, text)
 		s.refused("POST", "/nodes/pve1/qemu/101/clone", "newid=102", 500, text)
 		s.refused("PUT", "/nodes/pve1/qemu/101/cloudinit", "", 500, text)
-		s.ends("POST", "/nodes/pve1/qemu/101/status/start", "", text)
+		if lock != suspended { // starting it resumes it
+			s.ends("POST", "/nodes/pve1/qemu/101/status/start", "", text)
+		}
 		s.ends("PUT", "/nodes/pve1/qemu/101/resize", "disk=scsi0&size=10G", text)
 		s.ends("DELETE", "/nodes/pve1/qemu/101", "", text)
 		s.ends("POST", "/nodes/pve1/qemu/101/status/stop", "", "OK")

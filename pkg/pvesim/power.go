@@ -50,15 +50,22 @@ func (q *call) vmStart() (any, error) {
 		if v.running {
 			return nil // started by somebody else meanwhile
 		}
+		if v.conf["lock"] == suspended {
+			delete(v.conf, "lock")
+			t.log("Resuming suspended VM")
+		}
 		q.c.boots(v)
 		return nil
 	}), nil
 }
 
+// suspended is the lock of a VM whose memory is on a disk. Starting it resumes it.
+const suspended = "suspended"
+
 // mayStart does the checks before a start, and the log line of the cloud-init drive.
 func (q *call) mayStart(t *task, v *vm) error {
 	conf := v.merged()
-	if err := v.unlocked(q.p.bool("skiplock")); err != nil {
+	if err := v.unlocked(q.p.bool("skiplock") || v.conf["lock"] == suspended); err != nil {
 		return err
 	}
 	switch {
@@ -269,7 +276,7 @@ func (q *call) vmSuspend() (any, error) {
 		}
 		if q.p.bool("todisk") {
 			q.c.halts(v)
-			v.conf["lock"] = "suspended"
+			v.conf["lock"] = suspended
 			return nil
 		}
 		v.paused = true
@@ -282,11 +289,11 @@ func (q *call) vmResume() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !v.running && v.conf["lock"] != "suspended" {
+	if !v.running && v.conf["lock"] != suspended {
 		return nil, fail("VM %d not running", v.id)
 	}
 	return q.powerTask("qmresume", q.c.cfg.Durations.Resume, q.nothing, func(_ *task, v *vm) error {
-		if v.conf["lock"] == "suspended" {
+		if v.conf["lock"] == suspended {
 			delete(v.conf, "lock")
 			q.c.boots(v)
 		}

@@ -187,3 +187,15 @@ func TestPasswordsInTheGuest(t *testing.T) {
 		t.Errorf("%v", v.Passwords)
 	}
 }
+
+func TestStartResumesFromDisk(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	s.ends("POST", status101+"start", "", "OK")
+	s.ends("POST", status101+"suspend", "todisk=1", "OK")
+	s.refused("PUT", conf101, "cores=2", 500, "VM is locked (suspended)")
+	s.ends("POST", status101+"start", "", "OK")
+	if v, _ := s.VM(101); v.Status != "running" || v.Config["lock"] != "" {
+		t.Errorf("after the start: %s, lock %q", v.Status, v.Config["lock"])
+	}
+}
