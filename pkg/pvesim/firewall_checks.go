@@ -57,10 +57,10 @@ func isFirewallProtocol(_, v string) (string, error) {
 }
 
 // isFirewallAddresses accepts a list of addresses, all of one version of IP.
-func isFirewallAddresses(name, v string) (string, error) {
+func isFirewallAddresses(_, v string) (string, error) {
 	version := 0
 	for _, addr := range listOf(v) {
-		if _, err := isFirewallAddress(name, addr); err != nil {
+		if err := checkAddress(addr); err != nil {
 			return "", err
 		}
 		this := ipVersion(addr)
@@ -72,34 +72,34 @@ func isFirewallAddresses(name, v string) (string, error) {
 	return v, nil
 }
 
-// isFirewallAddress accepts an address, a network, a range, a set (+name) or an alias.
-func isFirewallAddress(_, v string) (string, error) {
+// checkAddress accepts an address, a network, a range, a set (+name) or an alias.
+func checkAddress(v string) error {
 	if strings.HasPrefix(v, "+") {
-		return v, nil
+		return nil
 	}
 	from, to, isRange := strings.Cut(v, "-")
 	if isRange && strings.ContainsAny(from, ".:") {
-		if _, err := isFirewallAddress("", to); err != nil {
-			return "", err
+		if err := checkAddress(to); err != nil {
+			return err
 		}
 		v = from
 	}
 	addr, _, _ := strings.Cut(v, "/")
 	if !strings.ContainsAny(addr, ".:") || strings.HasPrefix(addr, "dc/") || strings.HasPrefix(addr, "guest/") {
-		return v, nil // an alias
+		return nil // an alias
 	}
 	if quads := strings.Split(addr, "."); len(quads) == 4 {
 		for _, d := range quads {
 			if n, err := strconv.Atoi(d); err != nil || n > 255 {
-				return "", fmt.Errorf("invalid IP address: Invalid quad in IP address %s - %s", addr, d)
+				return fmt.Errorf("invalid IP address: Invalid quad in IP address %s - %s", addr, d)
 			}
 		}
-		return v, nil
+		return nil
 	}
 	if _, err := netip.ParseAddr(addr); err != nil {
-		return "", fmt.Errorf("invalid IP address: %s", addr)
+		return fmt.Errorf("invalid IP address: %s", addr)
 	}
-	return v, nil
+	return nil
 }
 
 func isCIDROrAlias(_, v string) (string, error) {
