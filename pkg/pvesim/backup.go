@@ -14,11 +14,9 @@ func (q *call) vzdump() (any, error) {
 	if !contains(s.Content, "backup") {
 		return nil, fail("storage '%s' does not support backups", s.Name)
 	}
-	ids := listOf(q.p["vmid"])
-	for _, id := range ids {
-		if err := q.need("/vms/"+id, "VM.Backup"); err != nil {
-			return nil, err
-		}
+	ids, err := q.guestsToBackUp()
+	if err != nil {
+		return nil, err
 	}
 	if err := q.need("/storage/"+s.Name, "Datastore.AllocateSpace"); err != nil {
 		return nil, err
@@ -34,6 +32,27 @@ func (q *call) vzdump() (any, error) {
 		}
 		return j
 	}), nil
+}
+
+// guestsToBackUp are those that the caller names. Without names they are all of the node or of a pool that are not
+// excluded, as far as the caller may back them up.
+func (q *call) guestsToBackUp() ([]string, error) {
+	ids := listOf(q.p["vmid"])
+	for _, id := range ids {
+		if err := q.need("/vms/"+id, "VM.Backup"); err != nil {
+			return nil, err
+		}
+	}
+	if len(ids) > 0 || q.p.bool("stop") {
+		return ids, nil
+	}
+	job := &backupJob{set: q.p.over(nil)}
+	for _, id := range sortedIDs(q.c.vms) {
+		if v := q.c.vms[id]; v.node == q.node && q.c.covers(job, v) && q.may("/vms/"+itoa(id), "VM.Backup") {
+			ids = append(ids, itoa(id))
+		}
+	}
+	return ids, nil
 }
 
 // backupNotes are the notes of a backup: the caller's, with what Proxmox VE fills in.
