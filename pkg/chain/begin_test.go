@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,26 @@ func TestWays(t *testing.T) {
 		}
 		if vm.GetStatus() != op.GetRoute()[0] || (op.GetState() == done) != (len(op.GetRoute()) == 1) {
 			t.Errorf("%s: begins as %v", tt.name, vm)
+		}
+	}
+}
+
+// TestACreateOverAMachineOfAnotherNetwork stops the machine and gives back what it no longer uses, once it does not.
+func TestACreateOverAMachineOfAnotherNetwork(t *testing.T) {
+	first := &vmlinev1.Package{Cluster: "dc1", Template: "debian", Network: &vmlinev1.Network{Ipv4Count: 2}}
+	for _, tt := range []struct {
+		name string
+		vmid uint32
+		ipv4 uint32
+		want bool
+	}{{"the same", 100, 2, false}, {"another", 100, 1, true}, {"another, and nothing was begun", 0, 1, false}} {
+		vm := half(create, parked, NoVM, vmlinev1.Status_STATUS_SET_NETWORK)
+		vm.Package, vm.Vmid = first, tt.vmid
+		next := &vmlinev1.Package{Cluster: "dc1", Template: "debian", Cores: 4, Network: &vmlinev1.Network{Ipv4Count: tt.ipv4}}
+		route := Begin(vm, &vmlinev1.Command{Id: "new", Kind: create, Package: next}, time.Unix(0, 0), nil).GetOperation().GetRoute()
+		off, released := slices.Index(route, vmlinev1.Status_STATUS_STOPPED), slices.Index(route, vmlinev1.Status_STATUS_IP_RELEASED)
+		if (off >= 0) != tt.want || (released >= 0) != tt.want || off > slices.Index(route, vmlinev1.Status_STATUS_SET_CPU_RAM) || released > slices.Index(route, ready) {
+			t.Errorf("%s: %s", tt.name, names(route))
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -27,7 +29,28 @@ func (r Route) wayOf(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
 			statuses[i] = r.origin(vm)
 		}
 	}
+	if r.Kind == vmlinev1.Operation_KIND_CREATE && readdressed(vm, cmd) {
+		statuses = readdressing
+	}
 	return way{statuses: statuses}, nil
+}
+
+// readdressing is the way of a create that goes on with a machine which may use addresses that it is not to
+// keep: they are taken off it while it stands still, and then given back.
+var readdressing = slices.Concat(
+	between(vmlinev1.Status_STATUS_CREATION, vmlinev1.Status_STATUS_MIGRATED),
+	[]vmlinev1.Status{vmlinev1.Status_STATUS_STOPPED},
+	between(vmlinev1.Status_STATUS_SET_CPU_RAM, vmlinev1.Status_STATUS_STARTING),
+	[]vmlinev1.Status{vmlinev1.Status_STATUS_IP_RELEASED, vmlinev1.Status_STATUS_READY},
+)
+
+// readdressed says that a machine was begun, or may have been, for another network than the order's.
+func readdressed(vm *vmlinev1.VM, cmd *vmlinev1.Command) bool {
+	if vm.GetVmid() == 0 || vm.GetStatus() == vmlinev1.Status_STATUS_TERMINATED {
+		return false
+	}
+	return slices.ContainsFunc(vm.GetAddresses(), (*vmlinev1.Address).GetLeaving) ||
+		!proto.Equal(vm.GetPackage().GetNetwork(), cmd.GetPackage().GetNetwork())
 }
 
 // origin is the status that Same stands for: where the VM was, also when the command takes up a parked

@@ -3,6 +3,7 @@ package ipam
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -117,10 +118,13 @@ func sameNetwork(vm *vmlinev1.VM) bool {
 }
 
 // marked says whether addresses that the VM does not keep stay listed as leaving, because a machine
-// uses them until it is told otherwise. A machine that is still being made is not: nobody uses it.
+// uses them until it is told otherwise. A machine that is still being made is not: nobody uses it, unless an
+// earlier order has begun it, whose addresses the route gives back later.
 func marked(op *vmlinev1.Operation) bool {
 	switch chain.Goal(op) {
-	case vmlinev1.Operation_KIND_CREATE, vmlinev1.Operation_KIND_REDEPLOY:
+	case vmlinev1.Operation_KIND_CREATE:
+		return slices.Contains(op.GetRoute(), vmlinev1.Status_STATUS_IP_RELEASED)
+	case vmlinev1.Operation_KIND_REDEPLOY:
 		return false
 	default:
 		return true

@@ -1,6 +1,7 @@
 package withstand
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -196,4 +197,33 @@ func TestAdoptedAddresses(t *testing.T) {
 		t.Errorf("with one more it has %s; %v", addressed(changed), changed.GetProblem())
 	}
 	r.CheckReserved(4, 4)
+}
+
+// TestAnOrderOverAHalfBuiltMachine that runs and has more addresses than the new order gives: the machine uses
+// none of them any more when they are given back, and its IP filter lets none of them pass.
+func TestAnOrderOverAHalfBuiltMachine(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, rig.Options{Sim: lapse()})
+	startAll(r, 1, rig.Edge{})
+	const ref = "half-5921"
+	pkg := rig.Full("half")
+	pkg.Network.Ipv4Count, pkg.Network.Ipv6Count, pkg.Readiness = 3, 0, vmlinev1.Readiness_READINESS_AGENT
+	mend := r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: asksAgent.method, Path: anyMachine(asksAgent.path), Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Other)"})
+	r.Order(ref, pkg)
+	begun := r.Await(ref, rig.Parked)
+	mend()
+	if machine, _ := r.Sim.VM(int(begun.GetVmid())); machine.Status != "running" || len(begun.GetAddresses()) != 3 {
+		t.Fatalf("it is %s and has %s", machine.Status, addressed(begun))
+	}
+	fewer := proto.CloneOf(pkg)
+	fewer.Network.Ipv4Count = 1
+	vm := again(r, ref, create, fewer)
+	if rig.Parked(vm) || addressed(vm) != begun.GetAddresses()[0].GetAddress() || filtered(r, vm) != addressed(vm) {
+		t.Errorf("it has %s, and the filter lets %s pass; %v", addressed(vm), filtered(r, vm), vm.GetProblem())
+	}
+	if got := heldBy(t, r, ref, "v4", "v6"); len(got) != 1 || !stopped(r) {
+		t.Errorf("%v are held; the machine was stopped: %t", got, stopped(r))
+	}
+	r.CheckLog(ref)
+	r.CheckWorld()
 }
