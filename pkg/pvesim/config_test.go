@@ -197,3 +197,20 @@ func TestAKeyIsChangedInOneWay(t *testing.T) {
 		t.Errorf("an empty description is shown as %v", got)
 	}
 }
+
+func TestOptionsOfDevices(t *testing.T) {
+	s := newSim(t)
+	s.clone(101)
+	for change, text := range map[string]string{
+		"vga=nonsense":            "vga.type: value 'nonsense' does not have a value in the enumeration 'cirrus, qxl, qxl2, qxl3, qxl4, none, serial0, serial1, serial2, serial3, std, virtio, virtio-gl, vmware'",
+		"vga=std,memory=1":        "vga.memory: value must have a minimum value of 4",
+		"audio0=device=nonsense":  "audio0.device: value 'nonsense' does not have a value in the enumeration 'ich9-intel-hda, intel-hda, AC97'",
+		"machine=q35,viommu=none": "machine.viommu: value 'none' does not have a value in the enumeration 'intel, virtio'",
+		"numa0=memory=512":        "numa0.cpus: property is missing and it is not optional",
+		"usb0=spice,usb4=1":       "usb0.usb4: property is not defined in schema and the schema does not allow additional properties",
+	} {
+		name, _, _ := strings.Cut(change, "=")
+		s.badParam("PUT", conf101, change, name, "invalid format - format error\n"+text+"\n")
+	}
+	s.data("PUT", conf101, "vga=serial0&machine=q35&numa0=cpus=0-1,memory=512&usb0=spice,usb3=1&audio0=device=AC97")
+}

@@ -38,19 +38,19 @@ var sharedTables = map[string]string{
 	// The keys of a VM's configuration.
 	"vmconfig": `
 		acpi:bool affinity:string agent:agent allow-ksm:bool amd-sev:string arch:enum(x86_64,aarch64) args:string
-		audio0:string autostart:bool balloon:int(0..) bios:enum(seabios,ovmf) boot:boot bootdisk:bootdisk cdrom:ide
+		audio0:audio autostart:bool balloon:int(0..) bios:enum(seabios,ovmf) boot:boot bootdisk:bootdisk cdrom:ide
 		cicustom:cicustom cipassword:string citype:enum(configdrive2,nocloud,opennebula) ciupgrade:bool ciuser:string
 		cores:int(1..) cpu:cpu cpulimit:num(0..128) cpuunits:int(1..262144) description:string<8192 efidisk0:efidisk
 		force:bool freeze:bool hookscript:volume-id hostpci[16]:string hotplug:hotplug hugepages:enum(any,2,1024)
-		ide[4]:ide intel-tdx:string ipconfig[32]:ipconfig ivshmem:string keephugepages:bool keyboard:enum(keymap) kvm:bool
+		ide[4]:ide intel-tdx:string ipconfig[32]:ipconfig ivshmem:ivshmem keephugepages:bool keyboard:enum(keymap) kvm:bool
 		localtime:bool lock:enum(backup,clone,create,migrate,rollback,snapshot,snapshot-delete,suspending,suspended)
-		machine:string memory:memory migrate_downtime:num(0..) migrate_speed:int(0..) name:dns-name nameserver:address-list
-		net[32]:net numa:bool numa[8]:string onboot:bool ostype:enum(ostypes) parallel[3]:parallel protection:bool
+		machine:machine memory:memory migrate_downtime:num(0..) migrate_speed:int(0..) name:dns-name nameserver:address-list
+		net[32]:net numa:bool numa[8]:numa onboot:bool ostype:enum(ostypes) parallel[3]:parallel protection:bool
 		reboot:bool rng0:string sata[6]:sata scsi[31]:scsi
 		scsihw:enum(lsi,lsi53c810,virtio-scsi-pci,virtio-scsi-single,megasas,pvscsi) searchdomain:string serial[4]:serial
-		shares:int(0..50000) smbios1:string<512 smp:int(1..) sockets:int(1..) spice_enhancements:string sshkeys:urlencoded
+		shares:int(0..50000) smbios1:string<512 smp:int(1..) sockets:int(1..) spice_enhancements:spice sshkeys:urlencoded
 		startdate:startdate startup:startup tablet:bool tags:tag-list tdf:bool template:bool tpmstate0:tpmstate
-		unused[256]:unused usb[14]:string vcpus:int(1..) vga:vga virtio[16]:virtio virtiofs[10]:string vmgenid:uuid
+		unused[256]:unused usb[14]:usb vcpus:int(1..) vga:vga virtio[16]:virtio virtiofs[10]:virtiofs vmgenid:uuid
 		vmstatestorage:storage-id watchdog:string`,
 	// What changes a configuration.
 	"vmupdate": `force:bool>delete delete:configid-list digest:string<40 revert:configid-list skiplock:bool`,
