@@ -24,7 +24,8 @@ func checkNodes(f *facts) []Line {
 	var lines []Line
 	switch {
 	case len(online) == 0:
-		lines = append(lines, problem("nodes", "none is online", "Look at the cluster's state: pvecm status."))
+		lines = append(lines, problem("nodes", "none is reported as online",
+			"Look at the cluster's state (pvecm status) and at what reports it (systemctl status pvestatd). A node that has just started reports itself within 10 s: ask again then."))
 	default:
 		lines = append(lines, ok("nodes", "online: "+list(online)))
 	}
