@@ -196,7 +196,7 @@ func (q *call) ruleCreate() (any, error) {
 			r[k] = v
 		}
 	}
-	if err := checkRule(r); err != nil {
+	if err := q.checkFirewallRule(r); err != nil {
 		return nil, err
 	}
 	f.rules = append([]map[string]string{r}, f.rules...)
@@ -222,7 +222,7 @@ func (q *call) ruleUpdate() (any, error) {
 			r[k] = v
 		}
 	}
-	if err := checkRule(r); err != nil {
+	if err := q.checkFirewallRule(r); err != nil {
 		return nil, err
 	}
 	f.rules[pos] = r

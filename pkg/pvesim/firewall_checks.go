@@ -3,6 +3,7 @@ package pvesim
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -13,9 +14,15 @@ var macros = strings.Fields(`Amanda Auth BGP BitTorrent BitTorrent32 CVS Ceph Ci
 	NNTPS NTP NeighborDiscovery OSPF OpenVPN PBS PCA PMG POP3 POP3S PPtP Ping PostgreSQL Printer RDP RIP RNDC Razor Rdate Redis Rsync SANE SMB SMBswat
 	SMTP SMTPS SNMP SPAMD SPICEproxy SSH SVN SixXS Squid Submission Syslog TFTP Telnet Telnets Time Trcrt VNC VNCL Web Webcache Webmin Whois WireGuard`)
 
-// checkRule checks a rule as a whole.
-func checkRule(r map[string]string) error {
+// vmInterface is what a rule of a VM calls its network cards. Other rules may name any interface of the host.
+var vmInterface = regexp.MustCompile(`^net\d+$`)
+
+// checkFirewallRule checks a rule as a whole.
+func (q *call) checkFirewallRule(r map[string]string) error {
 	errs := map[string]string{}
+	if r["iface"] != "" && q.vmid() != 0 && !vmInterface.MatchString(r["iface"]) {
+		errs["iface"] = `value does not match the regex pattern 'net\d+'`
+	}
 	if r["type"] != "group" && !contains([]string{"ACCEPT", "DROP", "REJECT"}, r["action"]) {
 		errs["action"] = fmt.Sprintf("unknown action '%s'", r["action"])
 	}

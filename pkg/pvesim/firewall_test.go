@@ -22,3 +22,12 @@ func TestEntriesOfASetAreNormalised(t *testing.T) {
 	s.badParam("POST", "/nodes/pve1/qemu/101/firewall/rules", "type=in&action=ACCEPT&source=192.0.2.1,2001:db8::1",
 		"source", "invalid format - detected mixed ipv4/ipv6 address list\n")
 }
+
+func TestRulesOfHostsNameTheirInterfaces(t *testing.T) {
+	s := newSim(t)
+	for _, path := range []string{"/cluster/firewall/rules", "/nodes/pve1/firewall/rules"} {
+		s.data("POST", path, "type=in&action=ACCEPT&iface=vmbr0")
+	}
+	s.data("POST", "/nodes/pve1/qemu/9000/firewall/rules", "type=in&action=ACCEPT&iface=net0")
+	s.badParam("POST", "/nodes/pve1/qemu/9000/firewall/rules", "type=in&action=ACCEPT&iface=vmbr0", "iface", `value does not match the regex pattern 'net\d+'`)
+}

@@ -106,7 +106,6 @@ var patterns = map[string]pattern{
 	"disk-size":    {re: regexp.MustCompile(`^\+?\d+(\.\d+)?[KMGT]?$`)},
 	"volume-size":  {re: regexp.MustCompile(`^\d+[MG]?$`)},
 	"fw-name":      {re: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]+$`)},
-	"fw-iface":     {regexp.MustCompile(`^net\d+$`), `net\d+`},
 	"serial":       {re: regexp.MustCompile(`^(/dev/.+|socket)$`)},
 	"parallel":     {re: regexp.MustCompile(`^(/dev/parport\d+|/dev/usb/lp\d+)$`)},
 	"uuid":         {re: regexp.MustCompile(`^([a-fA-F0-9]{8}(-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01])$`)},

@@ -55,7 +55,7 @@ var sharedTables = map[string]string{
 	// What changes a configuration.
 	"vmupdate": `force:bool>delete delete:configid-list digest:string<40 revert:configid-list skiplock:bool`,
 	"fwrule": `
-		comment:string dest:fw-address<512 digest:string<64 dport:fw-port>proto enable:int(0..) icmp-type:string>proto iface:fw-iface<2..20
+		comment:string dest:fw-address<512 digest:string<64 dport:fw-port>proto enable:int(0..) icmp-type:string>proto iface:iface<2..20
 		log:enum(loglevel) macro:string<128 proto:fw-protocol source:fw-address<512 sport:fw-port>proto`,
 	"fwoptions": `
 		dhcp:bool enable:bool ipfilter:bool log_level_in:enum(loglevel) log_level_out:enum(loglevel) macfilter:bool
