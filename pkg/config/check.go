@@ -64,7 +64,7 @@ func (k *checker) url(key, raw, example string, schemes ...string) {
 	switch {
 	case err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || badPort(u):
 		k.add(key, "want a URL like %s", example)
-	case u.User != nil && k.env[key] == "":
+	case (u.User != nil || u.Query().Has("password")) && k.env[key] == "":
 		k.add(key, "a user or password must not stand in the file; give the whole URL in an environment variable (%s)", k.override(key))
 	case u.Fragment != "":
 		k.add(key, "want a URL like %s without a fragment", example)

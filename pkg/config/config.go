@@ -47,7 +47,8 @@ type NATS struct {
 
 // Redis says where the index is. It holds nothing that cannot be built again.
 type Redis struct {
-	// URL is redis://host:port/db or rediss://...; empty means a server inside the process.
+	// URL is redis://host:port/db or rediss://...; with ?master_name= of Sentinels, with ?addr= of a Redis Cluster;
+	// empty means a server inside the process.
 	URL string `yaml:"url"`
 }
 

@@ -61,6 +61,9 @@ var refusals = []struct {
 		"f.yaml:4: redis.url: a user or password must not stand in the file; give the whole URL in an environment variable (VMLINE_REDIS_URL)",
 		"f.yaml:5: telemetry.otlp_endpoint: a user or password must not stand in the file; give the whole URL in an environment variable (none for this key)",
 	}},
+	{"a password in a URL's query", "data_dir: d\nredis: {url: \"redis://s1?master_name=m&password=hunter2\"}\n", []string{
+		"f.yaml:2: redis.url: a user or password must not stand in the file; give the whole URL in an environment variable (VMLINE_REDIS_URL)",
+	}},
 	{"gateway", "data_dir: d\ngateway:\n  listen: localhost\n  tls_cert_file: c\n", []string{
 		"f.yaml:2: gateway: tls_cert_file and tls_key_file belong together; one of them is missing",
 		`f.yaml:3: gateway.listen: want host:port like 127.0.0.1:8080, got "localhost"`,

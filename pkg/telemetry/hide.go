@@ -8,8 +8,11 @@ import (
 // secretNames are words in the names of attributes that hold secrets.
 var secretNames = regexp.MustCompile(`(?i)secret|password|passwd|token|authorization|cookie|private`)
 
-// inURL is the password in a URL.
-var inURL = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
+// inURL is the password in a URL, inQuery the one in its query.
+var (
+	inURL   = regexp.MustCompile(`(://[^/@\s:]*:)[^/@\s]+@`)
+	inQuery = regexp.MustCompile(`([?&]password=)[^&\s"]+`)
+)
 
 const hidden = "(secret)"
 
@@ -29,5 +32,5 @@ func hideSecrets(_ []string, a slog.Attr) slog.Attr {
 
 // HideInURLs blanks the passwords of all URLs in a text.
 func HideInURLs(text string) string {
-	return inURL.ReplaceAllString(text, "${1}"+hidden+"@")
+	return inQuery.ReplaceAllString(inURL.ReplaceAllString(text, "${1}"+hidden+"@"), "${1}"+hidden)
 }

@@ -85,13 +85,13 @@ func TestLogsHideSecrets(t *testing.T) {
 		log.Debug("invisible")
 		log.With("api_token", "hunter2").WithGroup("g").Info("started",
 			"token_secret", "hunter2", "Authorization", "Bearer hunter2", "cipassword", []byte("hunter2"),
-			"url", "nats://ipam:hunter2@nats:4222,nats://ipam:hunter2@b:4222", "error", errors.New("dial redis://:hunter2@cache: refused"),
+			"url", "nats://ipam:hunter2@nats:4222,nats://ipam:hunter2@b:4222", "error", errors.New("dial redis://:hunter2@cache?password=hunter2&db=1: refused"),
 			"vmid", 101)
 		got := out.String()
 		if strings.Contains(got, "hunter2") || strings.Contains(got, "invisible") {
 			t.Errorf("%s: %s", format, got)
 		}
-		for _, want := range []string{"101", "nats://ipam:(secret)@nats:4222", "redis://:(secret)@cache: refused"} {
+		for _, want := range []string{"101", "nats://ipam:(secret)@nats:4222", "redis://:(secret)@cache?password=(secret)&db=1: refused"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: %q is missing in %s", format, want, got)
 			}

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -30,15 +31,43 @@ func (a *App) openRedis() error {
 		a.onClose(expire(server))
 		address = "redis://:" + password + "@" + server.Addr()
 	}
-	options, err := redis.ParseURL(address)
+	client, err := redisClient(address)
 	if err != nil {
 		return errors.New(telemetry.HideInURLs("redis.url: " + err.Error()))
 	}
-	client := redis.NewClient(options)
 	client.AddHook(redisName{})
 	a.redis = client
 	a.onClose(client.Close)
 	return nil
+}
+
+// redisClient is a client of one server, or of what the URL's query says, as go-redis reads it: with master_name
+// of the master that Sentinels name, with addr of a Redis Cluster. Both may have addr several times.
+func redisClient(address string) (redis.UniversalClient, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	switch query := u.Query(); {
+	case query.Has("master_name"):
+		options, err := redis.ParseFailoverURL(address)
+		if err != nil {
+			return nil, err
+		}
+		return redis.NewFailoverClient(options), nil
+	case query.Has("addr"):
+		options, err := redis.ParseClusterURL(address)
+		if err != nil {
+			return nil, err
+		}
+		return redis.NewClusterClient(options), nil
+	default:
+		options, err := redis.ParseURL(address)
+		if err != nil {
+			return nil, err
+		}
+		return redis.NewClient(options), nil
+	}
 }
 
 // expireEvery is how often keys of the embedded Redis are let expire. One may end by so much too early.

@@ -29,9 +29,10 @@ var (
 	applyScript = redis.NewScript(applyLua)
 )
 
-// The keys. Those of what VMs are found by follow under prefix.
+// The keys. Those of what VMs are found by follow under prefix. The braces have a Redis Cluster keep all of
+// them on one server.
 const (
-	prefix     = "gateway:model:"
+	prefix     = "{gateway:model}:"
 	keyUpTo    = prefix + "upto"
 	keyStream  = prefix + "stream"
 	keyBuild   = prefix + "build:"
@@ -194,13 +195,21 @@ func (m *Model) build(ctx context.Context) (uint64, error) {
 
 // forget takes away a table that does not fit the stream, and returns errLost.
 func (m *Model) forget(ctx context.Context) error {
+	server := m.redis
+	if cluster, ok := m.redis.(*redis.ClusterClient); ok {
+		one, err := cluster.MasterForKey(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		server = one
+	}
 	for cursor := uint64(0); ; {
-		keys, next, err := m.redis.Scan(ctx, cursor, prefix+"*", 1000).Result()
+		keys, next, err := server.Scan(ctx, cursor, prefix+"*", 1000).Result()
 		if err != nil {
 			return err
 		}
 		if len(keys) > 0 {
-			if err := m.redis.Unlink(ctx, keys...).Err(); err != nil {
+			if err := server.Unlink(ctx, keys...).Err(); err != nil {
 				return err
 			}
 		}
