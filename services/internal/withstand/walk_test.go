@@ -20,11 +20,11 @@ import (
 var (
 	walkSeed  = flag.Uint64("walk.seed", 0, "seed of the first random walk; 0 walks the seeds of the suite")
 	walkCount = flag.Uint64("walk.walks", 1, "number of random walks, with seeds that follow each other")
-	walkSteps = flag.Int("walk.steps", 40, "moves of one random walk")
+	walkSteps = flag.Int("walk.steps", 60, "moves of one random walk")
 )
 
 // walkSeeds are those of the suite. With each goes another choice of commands, faults and acts.
-var walkSeeds = []uint64{1, 2, 3}
+var walkSeeds = []uint64{1, 2, 3, 4}
 
 // TestWalk has four VMs get commands at random, while calls go wrong, services stop, Redis forgets and people
 // act on Proxmox. When all is quiet again every operation has ended or said why not, and the world is
@@ -67,7 +67,8 @@ type walk struct {
 	// byHand are the refs whose machine or status a person has changed: it need not be as the last command left it.
 	byHand map[string]bool
 	// ahead is how far the services' clock is ahead, in nanoseconds.
-	ahead     atomic.Int64
+	ahead atomic.Int64
+	// strangers is how many machines were made for adoptions.
 	strangers int
 }
 
@@ -80,20 +81,8 @@ type hand struct {
 // newWalk has two of each service, foreign machines among the VMIDs, and few addresses.
 func newWalk(t *testing.T, seed uint64) *walk {
 	t.Helper()
-	cfg := lapse()
-	cfg.Durations = pvesim.Durations{
-		Clone: 2 * time.Second, Config: time.Second, Resize: time.Second, Start: time.Second, Stop: time.Second, Destroy: time.Second,
-		Shutdown: time.Second, Reboot: time.Second, Migrate: 2 * time.Second, Move: time.Second, SnapshotDelete: time.Second,
-	}
-	cfg.Templates = append(cfg.Templates, pvesim.Template{VMID: 9401, Node: "pve1", Name: "local", Storage: "local"})
 	w := &walk{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), refs: refs("walk", 4), byHand: map[string]bool{}}
-	clock := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	retry := bus.RetryPolicy{First: 5 * time.Millisecond, Cap: 100 * time.Millisecond, GiveUp: 2 * time.Second}
-	w.Rig = rig.New(t, rig.Options{Sim: cfg, Now: clock, Parking: parking, Retry: retry, Pools: []*vmlinev1.Pool{
-		{Name: "v4", Cluster: rig.Cluster, Bridge: "vmbr0", Prefix: "10.64.0.0/28", Gateway: "10.64.0.1"},
-		{Name: "v6", Cluster: rig.Cluster, Bridge: "vmbr0", Prefix: "2001:db8:64::/64", Gateway: "2001:db8:64::1"},
-		{Name: "vlan", Cluster: rig.Cluster, Bridge: "vmbr0", Vlan: 7, Prefix: "10.65.0.0/28", Gateway: "10.65.0.1"},
-	}})
+	w.Rig = rig.New(t, w.options())
 	w.foreign = &foreigners{t: t, sim: w.Sim}
 	for _, vmid := range []int{100, 103} {
 		w.foreign.arrive(vmid)
@@ -111,6 +100,26 @@ func newWalk(t *testing.T, seed uint64) *walk {
 		}
 	})
 	return w
+}
+
+// options are of a world in which tasks take a moment, and whose services soon ask a person.
+func (w *walk) options() rig.Options {
+	cfg := lapse()
+	cfg.Durations = pvesim.Durations{
+		Clone: 2 * time.Second, Config: time.Second, Resize: time.Second, Start: time.Second, Stop: time.Second, Destroy: time.Second,
+		Shutdown: time.Second, Reboot: time.Second, Migrate: 2 * time.Second, Move: time.Second, SnapshotDelete: time.Second,
+	}
+	cfg.Templates = append(cfg.Templates, pvesim.Template{VMID: 9401, Node: "pve1", Name: "local", Storage: "local"})
+	return rig.Options{
+		Sim: cfg, Parking: parking,
+		Now:   func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
+		Retry: bus.RetryPolicy{First: 5 * time.Millisecond, Cap: 100 * time.Millisecond, GiveUp: 2 * time.Second},
+		Pools: []*vmlinev1.Pool{
+			{Name: "v4", Cluster: rig.Cluster, Bridge: "vmbr0", Prefix: "10.64.0.0/28", Gateway: "10.64.0.1"},
+			{Name: "v6", Cluster: rig.Cluster, Bridge: "vmbr0", Prefix: "2001:db8:64::/64", Gateway: "2001:db8:64::1"},
+			{Name: "vlan", Cluster: rig.Cluster, Bridge: "vmbr0", Vlan: 7, Prefix: "10.65.0.0/28", Gateway: "10.65.0.1"},
+		},
+	}
 }
 
 // startServices starts those that do not run.
