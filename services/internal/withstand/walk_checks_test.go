@@ -71,7 +71,7 @@ func (w *walk) checkDecided() {
 // long is after what an interrupted step has taken and nobody lists is given back.
 const long = 10 * time.Minute
 
-// checkOwners: each machine of ours is one VM's, under its VMID and on its node; each address is held for
+// checkOwners: each machine of ours is one VM's, under its VMID; each address is held for
 // exactly the VM that lists it; the index of addresses agrees; nobody else's machine was touched.
 func (w *walk) checkOwners() {
 	w.t.Helper()
@@ -161,7 +161,8 @@ func (w *walk) checkPower(vm *vmlinev1.VM) {
 	}
 }
 
-// checkShape: a machine is what its package says.
+// checkShape: a machine is what its package says. It may have left the node that its state names: a migration
+// that was cancelled goes on, and the next observation follows it.
 func (w *walk) checkShape(vm *vmlinev1.VM) {
 	w.t.Helper()
 	m, exists := w.Sim.VM(int(vm.GetVmid()))
@@ -176,8 +177,8 @@ func (w *walk) checkShape(vm *vmlinev1.VM) {
 			w.t.Errorf("%s: %s is %q, want %q", vm.GetRef(), key, m.Config[key], value)
 		}
 	}
-	if len(m.Pending) > 0 || !slices.Contains(m.Tags, machine.Tag) || m.Node != vm.GetNode() {
-		w.t.Errorf("%s: pending %v, tags %v, on node %s, known to be on %s", vm.GetRef(), m.Pending, m.Tags, m.Node, vm.GetNode())
+	if len(m.Pending) > 0 || !slices.Contains(m.Tags, machine.Tag) {
+		w.t.Errorf("%s: pending %v, tags %v", vm.GetRef(), m.Pending, m.Tags)
 	}
 	w.checkAddresses(vm, m.Config["ipconfig0"])
 }
