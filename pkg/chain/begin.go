@@ -88,14 +88,14 @@ func resultSoFar(last, op *vmlinev1.Operation) *vmlinev1.Result {
 }
 
 // replaced are the packages that were given up half way, with the one that a change over a half-done
-// change gives up.
+// change gives up, or an order over a half-built machine.
 func replaced(last *vmlinev1.VM, cmd *vmlinev1.Command) []*vmlinev1.Package {
 	all := slices.Clone(last.GetOperation().GetReplaced())
 	given := last.GetPackage()
 	if last.GetOperation().GetUndoes() { // a half-done cancellation
 		given = last.GetOperation().GetUndone()
 	}
-	if cmd.GetKind() != vmlinev1.Operation_KIND_CHANGE_PACKAGE || cmd.GetPackage() == nil || given == nil || proto.Equal(given, cmd.GetPackage()) {
+	if cmd.GetPackage() == nil || given == nil || proto.Equal(given, cmd.GetPackage()) {
 		return all
 	}
 	all = slices.DeleteFunc(all, func(p *vmlinev1.Package) bool { return proto.Equal(p, given) })

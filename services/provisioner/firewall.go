@@ -38,9 +38,11 @@ func (p *provisioner) firewall(ctx context.Context, t *bus.Trigger) (bus.Outcome
 }
 
 // newborn says that the operation itself has made the machine: nobody has looked at its power yet. Its
-// options and its IP set are its template's, which nobody has adapted to it.
+// options and its IP set are its template's, which nobody has adapted to it. With an order that was given up
+// before, the machine may be that one's.
 func newborn(vm *vmlinev1.VM) bool {
-	return builds(vm.GetOperation()) && vm.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED
+	made := builds(vm.GetOperation()) && len(vm.GetOperation().GetReplaced()) == 0
+	return made && vm.GetRemoteStatus() == vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED
 }
 
 // firewalled is a VM whose firewall is being set.

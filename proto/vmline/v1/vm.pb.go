@@ -922,7 +922,7 @@ type Operation struct {
 	Undoes bool `protobuf:"varint,16,opt,name=undoes,proto3" json:"undoes,omitempty"`
 	// undone is the package of the change that is taken back: what it has set, the machine may have.
 	Undone *Package `protobuf:"bytes,17,opt,name=undone,proto3" json:"undone,omitempty"`
-	// replaced are the packages of changes that were given up half way for the present one, each once, the
+	// replaced are the packages of changes and orders that were given up half way for the present one, each once, the
 	// last eight: what they have set, the machine may have as well.
 	Replaced      []*Package `protobuf:"bytes,18,rep,name=replaced,proto3" json:"replaced,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -199,31 +199,50 @@ func TestAdoptedAddresses(t *testing.T) {
 	r.CheckReserved(4, 4)
 }
 
-// TestAnOrderOverAHalfBuiltMachine that runs and has more addresses than the new order gives: the machine uses
-// none of them any more when they are given back, and its IP filter lets none of them pass.
+// TestAnOrderOverAHalfBuiltMachine that runs and has more than the new order gives: the machine uses no address
+// any more that is given back, and its firewall and its guest are told nothing of the first order.
 func TestAnOrderOverAHalfBuiltMachine(t *testing.T) {
 	t.Parallel()
 	r := rig.New(t, rig.Options{Sim: lapse()})
 	startAll(r, 1, rig.Edge{})
-	const ref = "half-5921"
-	pkg := rig.Full("half")
-	pkg.Network.Ipv4Count, pkg.Network.Ipv6Count, pkg.Readiness = 3, 0, vmlinev1.Readiness_READINESS_AGENT
-	mend := r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: asksAgent.method, Path: anyMachine(asksAgent.path), Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Other)"})
-	r.Order(ref, pkg)
-	begun := r.Await(ref, rig.Parked)
-	mend()
-	if machine, _ := r.Sim.VM(int(begun.GetVmid())); machine.Status != "running" || len(begun.GetAddresses()) != 3 {
-		t.Fatalf("it is %s and has %s", machine.Status, addressed(begun))
+	full := func() *vmlinev1.Package {
+		pkg := rig.Full("half")
+		pkg.Network.Ipv4Count, pkg.Network.Ipv6Count, pkg.Readiness = 3, 0, vmlinev1.Readiness_READINESS_AGENT
+		return pkg
 	}
-	fewer := proto.CloneOf(pkg)
-	fewer.Network.Ipv4Count = 1
-	vm := again(r, ref, create, fewer)
-	if rig.Parked(vm) || addressed(vm) != begun.GetAddresses()[0].GetAddress() || filtered(r, vm) != addressed(vm) {
-		t.Errorf("it has %s, and the filter lets %s pass; %v", addressed(vm), filtered(r, vm), vm.GetProblem())
+	for ref, less := range map[string]func(*vmlinev1.Package){
+		"half-5921": func(p *vmlinev1.Package) { p.Network.Ipv4Count = 1 },
+		"half-5922": func(p *vmlinev1.Package) {
+			p.Network.Ipv4Count, p.Firewall, p.CloudInit = 1, nil, &vmlinev1.CloudInit{User: "admin"}
+		},
+	} {
+		mend := r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: asksAgent.method, Path: anyMachine(asksAgent.path), Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Other)"})
+		r.Order(ref, full())
+		begun := r.Await(ref, rig.Parked)
+		mend()
+		if machine, _ := r.Sim.VM(int(begun.GetVmid())); machine.Status != "running" || len(begun.GetAddresses()) != 3 {
+			t.Fatalf("it is %s and has %s", machine.Status, addressed(begun))
+		}
+		pkg := full()
+		less(pkg)
+		vm := again(r, ref, create, pkg)
+		pass := map[bool]string{true: addressed(vm)}[pkg.GetFirewall().GetIpFilter()]
+		if rig.Parked(vm) || addressed(vm) != begun.GetAddresses()[0].GetAddress() || filtered(r, vm) != pass {
+			t.Errorf("it has %s, and the filter lets %s pass; %v", addressed(vm), filtered(r, vm), vm.GetProblem())
+		}
+		if got := heldBy(t, r, ref, "v4", "v6"); len(got) != 1 || !stopped(r) {
+			t.Errorf("%v are held; the machine was stopped: %t", got, stopped(r))
+		}
+		r.CheckLog(ref)
+		machine, _ := r.Sim.VM(int(vm.GetVmid()))
+		if told := machine.Config["sshkeys"] + machine.Config["searchdomain"]; told == "" != (len(pkg.GetCloudInit().GetSshKeys()) == 0) {
+			t.Errorf("the guest is told %q", told)
+		}
+		for _, f := range r.Sim.Firewalls() {
+			if want := map[bool]string{true: "1", false: "0"}[pkg.GetFirewall().GetEnabled()]; f.VMID == machine.VMID && f.Options["enable"] != want {
+				t.Errorf("the firewall is %+v", f)
+			}
+		}
 	}
-	if got := heldBy(t, r, ref, "v4", "v6"); len(got) != 1 || !stopped(r) {
-		t.Errorf("%v are held; the machine was stopped: %t", got, stopped(r))
-	}
-	r.CheckLog(ref)
 	r.CheckWorld()
 }
