@@ -126,7 +126,13 @@ func live(t *testing.T, ctx context.Context, o order) syscall.WaitStatus {
 		return 0
 	}
 	defer in.Close()
-	_ = cmd.Run() // how it ended stands in its state
+	err = cmd.Run() // how it ended stands in its state
+	if cmd.ProcessState == nil {
+		if ctx.Err() == nil {
+			t.Errorf("the process did not begin: %v", err)
+		}
+		return 0
+	}
 	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return status
 }
