@@ -127,6 +127,23 @@ func (s *stage) makeVM(ref string, pkg *vmlinev1.Package) string {
 	return s.portrait(int(vm.GetVmid()))
 }
 
+// checkLooks waits for a finished machine to look so. Two workers of one step may both have added a firewall rule:
+// the one that was overtaken takes its own away, perhaps a moment after the VM is ready.
+func (s *stage) checkLooks(ref, want string) {
+	s.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		looks := s.portraitOf(ref)
+		if looks == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the machine looks like\n%s\nnot like\n%s", looks, want)
+		}
+	}
+}
+
 // dress gives the machine a backup and a snapshot.
 func (s *stage) dress(ref string) {
 	s.t.Helper()

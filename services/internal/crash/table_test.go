@@ -108,9 +108,8 @@ func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruc
 			})
 		}
 		act("create", row.making, func(s *stage) {
-			if looks := s.makeVM(ref, packages[row.pkg]); looks != row.looks {
-				s.t.Errorf("the machine looks like\n%s\nnot like\n%s", looks, row.looks)
-			}
+			s.makeVM(ref, packages[row.pkg])
+			s.checkLooks(ref, row.looks)
 		})
 		if t.Failed() {
 			return
