@@ -94,13 +94,18 @@ func (f *fixture) register() Endpoint {
 	return e
 }
 
+// endpoint is the one there is. A list that is read while the record is written anew may lack it.
 func (f *fixture) endpoint() Endpoint {
 	f.Helper()
-	list, err := f.registry.List(f.Context())
-	if err != nil || len(list) != 1 {
-		f.Fatalf("%+v, %v", list, err)
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		list, err := f.registry.List(f.Context())
+		if err == nil && len(list) == 1 {
+			return list[0]
+		}
+		if err != nil || len(list) > 1 || time.Now().After(deadline) {
+			f.Fatalf("%+v, %v", list, err)
+		}
 	}
-	return list[0]
 }
 
 // until waits for an endpoint's record.
