@@ -90,22 +90,7 @@ func TestWhatACancelledChangeHadSetIsTakenAway(t *testing.T) {
 	if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_SUCCEEDED || !proto.Equal(vm.GetPackage(), first.GetPackage()) || !equal(vm.GetAddresses(), first.GetAddresses()) {
 		t.Fatalf("the cancellation leaves %v", vm)
 	}
-	now, _ := r.Sim.VM(int(vm.GetVmid()))
-	keys := maps.Clone(before.Config)
-	maps.Copy(keys, now.Config)
-	for key := range keys {
-		if sorted(now.Config[key]) != sorted(before.Config[key]) {
-			t.Errorf("%s was %q and is %q", key, before.Config[key], now.Config[key])
-		}
-	}
-	if now.Status != "running" || now.Passwords["admin"] != before.Passwords["admin"] {
-		t.Errorf("it is %s with the passwords %v, which were %v", now.Status, now.Passwords, before.Passwords)
-	}
-	for _, f := range r.Sim.Firewalls() {
-		if f.VMID == now.VMID && f.Options["enable"] != "0" {
-			t.Errorf("the firewall is %+v", f)
-		}
-	}
+	r.checkAsBefore(before)
 	if said := strings.Join(vm.GetWarnings(), "\n"); !strings.Contains(said, "the package has this firewall rule no more; where it was added, it stays") {
 		t.Errorf("a person is told %q", said)
 	}
@@ -142,23 +127,29 @@ func TestAChangeOverAHalfDoneOne(t *testing.T) {
 			if vm.GetOperation().GetState() != vmlinev1.Operation_STATE_SUCCEEDED || !proto.Equal(vm.GetPackage(), first.GetPackage()) || !equal(vm.GetAddresses(), first.GetAddresses()) {
 				t.Fatalf("it ends as %v", vm)
 			}
-			now, _ := r.Sim.VM(int(vm.GetVmid()))
-			keys := maps.Clone(before.Config)
-			maps.Copy(keys, now.Config)
-			for key := range keys {
-				if sorted(now.Config[key]) != sorted(before.Config[key]) {
-					t.Errorf("%s was %q and is %q", key, before.Config[key], now.Config[key])
-				}
-			}
-			if now.Status != "running" || now.Passwords["admin"] != before.Passwords["admin"] {
-				t.Errorf("it is %s with the passwords %v, which were %v", now.Status, now.Passwords, before.Passwords)
-			}
-			for _, f := range r.Sim.Firewalls() {
-				if f.VMID == now.VMID && (f.Options["enable"] != "0" || len(f.IPSets) > 0) {
-					t.Errorf("the firewall is %+v", f)
-				}
-			}
+			r.checkAsBefore(before)
 		})
+	}
+}
+
+// checkAsBefore compares a machine that had no firewall with what it was, to its password.
+func (r *Rig) checkAsBefore(before pvesim.VMState) {
+	r.t.Helper()
+	now, _ := r.Sim.VM(before.VMID)
+	keys := maps.Clone(before.Config)
+	maps.Copy(keys, now.Config)
+	for key := range keys {
+		if sorted(now.Config[key]) != sorted(before.Config[key]) {
+			r.t.Errorf("%s was %q and is %q", key, before.Config[key], now.Config[key])
+		}
+	}
+	if now.Status != "running" || now.Passwords["admin"] != before.Passwords["admin"] {
+		r.t.Errorf("it is %s with the passwords %v, which were %v", now.Status, now.Passwords, before.Passwords)
+	}
+	for _, f := range r.Sim.Firewalls() {
+		if f.VMID == now.VMID && (f.Options["enable"] != "0" || len(f.IPSets) > 0) {
+			r.t.Errorf("the firewall is %+v", f)
+		}
 	}
 }
 
