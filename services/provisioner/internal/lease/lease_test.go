@@ -52,6 +52,14 @@ func (h *hall) acquire(q *Queue, task Task, patience time.Duration) (bool, strin
 	return granted, reason
 }
 
+// hold takes a lease that is free.
+func (h *hall) hold(q *Queue, task Task) {
+	h.t.Helper()
+	if ok, _ := h.acquire(q, task, sure); !ok {
+		h.t.Fatal("a free lease is not given")
+	}
+}
+
 const (
 	soon  = 50 * time.Millisecond
 	sure  = 30 * time.Second
@@ -62,9 +70,7 @@ func TestTheNextGoesOnAtOnce(t *testing.T) {
 	h := newHall(t)
 	here, _ := h.process()
 	there, _ := h.process()
-	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(here, task("a", 1))
 	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
 		t.Fatal("asking again is not the same lease")
 	}
@@ -84,9 +90,7 @@ func TestALeaseEndsWithItsHolder(t *testing.T) {
 	h := newHall(t)
 	here, die := h.process()
 	there, _ := h.process()
-	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(here, task("a", 1))
 	die()
 	h.ahead.Store(29)
 	if ok, _ := h.acquire(there, task("b", 1), brief); ok {
@@ -103,9 +107,7 @@ func TestAnotherGoesOnWithTheTask(t *testing.T) {
 	h := newHall(t)
 	here, _ := h.process()
 	there, _ := h.process()
-	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(here, task("a", 1))
 	here.Leave("a")
 	there.Hold(task("a", 1))
 	for i := range 4 {
@@ -127,9 +129,7 @@ func TestWhatRedisForgetsIsToldAgain(t *testing.T) {
 	h := newHall(t)
 	here, _ := h.process()
 	there, _ := h.process()
-	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(here, task("a", 1))
 	h.redis.FlushAll()
 	eventually(t, func() bool { return h.redis.Exists("vmline:leases:dc1") })
 	if ok, _ := h.acquire(there, task("b", 1), brief); ok {
@@ -147,13 +147,9 @@ func TestALostTableIsKnownWhateverWasSeenInIt(t *testing.T) {
 	h := newHall(t)
 	here, _ := h.process()
 	there, _ := h.process()
-	if ok, _ := h.acquire(here, task("a", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(here, task("a", 1))
 	here.Release(t.Context(), "a")
-	if ok, _ := h.acquire(there, task("b", 1), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(there, task("b", 1))
 	h.redis.FlushAll()
 	if ok, _ := h.acquire(here, task("c", 1), brief); ok {
 		t.Fatal("a lease was lost with the table")
@@ -164,9 +160,7 @@ func TestALostTableIsKnownWhateverWasSeenInIt(t *testing.T) {
 func TestWithoutRedisEachProcessHasTheLimit(t *testing.T) {
 	h := newHall(t)
 	q, _ := h.process()
-	if ok, _ := h.acquire(q, task("a", 2), sure); !ok {
-		t.Fatal("a free lease is not given")
-	}
+	h.hold(q, task("a", 2))
 	h.redis.Close()
 	if ok, reason := h.acquire(q, task("b", 2), sure); !ok {
 		t.Fatalf("work stands still without Redis: %s", reason)
