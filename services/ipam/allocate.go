@@ -61,7 +61,7 @@ func (s *service) keep(ctx context.Context, vm *vmlinev1.VM) error {
 	case !ending(last.VM.GetOperation()):
 		return nil
 	default:
-		err = s.releaseUnlisted(ctx, last.VM)
+		err = s.releaseLate(ctx, vm, last.VM)
 	}
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (n *need) choose(vm *vmlinev1.VM) error {
 		case ok && !slices.Contains(n.chosen, c):
 			n.chosen = append(n.chosen, c)
 		case ok:
-		case !sameNetwork(vm) || !has(vm, addr):
+		case !sameNetwork(vm) || !has(vm, addr.String()):
 			return notGiven(vm.GetPackage(), addr, n.pools)
 		case !slices.Contains(n.own, addr):
 			n.own = append(n.own, addr)
@@ -75,8 +75,8 @@ func (n *need) choose(vm *vmlinev1.VM) error {
 }
 
 // has says whether the VM's state lists the address.
-func has(vm *vmlinev1.VM, addr netip.Addr) bool {
-	return slices.ContainsFunc(vm.GetAddresses(), func(a *vmlinev1.Address) bool { return a.GetAddress() == addr.String() })
+func has(vm *vmlinev1.VM, addr string) bool {
+	return slices.ContainsFunc(vm.GetAddresses(), func(a *vmlinev1.Address) bool { return a.GetAddress() == addr })
 }
 
 // find looks for an address among those that the pools give.

@@ -68,6 +68,21 @@ func (s *service) releaseAll(ctx context.Context, vm *vmlinev1.VM) error {
 	return s.releaseUnlisted(ctx, &vmlinev1.VM{Ref: vm.GetRef(), Uid: vm.GetUid()})
 }
 
+// releaseLate releases what an attempt has claimed, and all else that the VM holds and its newest state does
+// not list. The index alone does not tell: the step to terminated may have seen an address before it was
+// claimed, and made it free in the index after.
+func (s *service) releaseLate(ctx context.Context, claimed, newest *vmlinev1.VM) error {
+	for _, a := range claimed.GetAddresses() {
+		if has(newest, a.GetAddress()) {
+			continue
+		}
+		if err := s.releaseListed(ctx, newest, a, forGood); err != nil {
+			return err
+		}
+	}
+	return s.releaseUnlisted(ctx, newest)
+}
+
 // releaseUnlisted releases what the VM holds and its state does not list.
 func (s *service) releaseUnlisted(ctx context.Context, vm *vmlinev1.VM) error {
 	o := ownerOf(vm)
