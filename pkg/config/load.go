@@ -53,7 +53,8 @@ const (
 const maxFile = 1 << 20
 
 // Load reads a file, puts the environment above it, checks everything and reads the secrets of the
-// given parts. Its error is Problems where the file's content is to blame.
+// given parts. Its error is Problems where the file's content is to blame, and a *NoFile
+// where it is not there.
 func Load(path string, lookup func(string) (string, bool), parts ...Part) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {

@@ -64,6 +64,11 @@ func nonEmpty(text, source string) (Secret, error) {
 	return Secret(text), nil
 }
 
+// NoFile says that a file that somebody has named is not there.
+type NoFile struct{ Path string }
+
+func (e *NoFile) Error() string { return "there is no file " + e.Path }
+
 // plain words the errors of the file system that an operator meets.
 func plain(err error) error {
 	var path *fs.PathError
@@ -71,7 +76,7 @@ func plain(err error) error {
 	case !errors.As(err, &path):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no file %s", path.Path)
+		return &NoFile{path.Path}
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("no permission to read %s", path.Path)
 	default:

@@ -59,8 +59,10 @@ func TestUsage(t *testing.T) {
 		{"vm list", exit.Usage, "where is the token? use --token-file FILE"},
 		{"up", exit.Usage, "which configuration? use --config FILE"},
 		{"apply", exit.Usage, "which configuration?"},
-		{"up --config none.yaml", exit.Failed, "there is no file none.yaml"},
-		{"vm list --token-file none", exit.Failed, "there is no file none"},
+		{"up --config none.yaml", exit.Usage, "there is no file none.yaml"},
+		{"apply --config none.yaml", exit.Usage, "there is no file none.yaml"},
+		{"doctor --config none.yaml", exit.Usage, "there is no file none.yaml"},
+		{"vm list --token-file none", exit.Usage, "there is no file none"},
 	} {
 		code, out, err := vmline(t.Context(), strings.Fields(tt.line)...)
 		if text := fmt.Sprint(out, err); code != tt.code || !strings.Contains(text, tt.want) {

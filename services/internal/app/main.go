@@ -50,6 +50,9 @@ func mainOf(ctx context.Context, s Service, args []string, out io.Writer) int {
 	}
 	if err := run(ctx, s, *path, out); err != nil {
 		fmt.Fprintln(out, err)
+		if _, ok := errors.AsType[*config.NoFile](err); ok {
+			return exitUsage
+		}
 		return exitFailed
 	}
 	return exitDone

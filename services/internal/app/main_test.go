@@ -22,7 +22,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--config", "x", "y"}, exitUsage, "-config"},
 		{[]string{"--nonsense"}, exitUsage, "flag provided but not defined"},
 		{[]string{"--help"}, exitDone, "-health"},
-		{[]string{"--config", "none.yaml"}, exitFailed, "there is no file none.yaml"},
+		{[]string{"--config", "none.yaml"}, exitUsage, "there is no file none.yaml"},
 	} {
 		var out strings.Builder
 		if code := mainOf(t.Context(), IPAM, tt.args, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/config"
 )
 
 // The codes.
@@ -51,11 +52,12 @@ func Code(err error) int {
 		usage   *usageError
 		late    *lateError
 		problem *api.Problem
+		noFile  *config.NoFile
 	)
 	switch {
 	case err == nil:
 		return Done
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &noFile):
 		return Usage
 	case errors.As(err, &problem) && problem.Type == api.TypeValidation:
 		return Usage // what the gateway says of a value, the command line could have said

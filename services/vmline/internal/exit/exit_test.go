@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/config"
 )
 
 func TestCode(t *testing.T) {
@@ -22,6 +23,7 @@ func TestCode(t *testing.T) {
 		{&api.Problem{Status: 422, Type: api.TypeValidation}, Usage}, {&api.Problem{Status: 422, Type: api.TypeConflict}, Failed},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), TimedOut}, {BadUsage(errors.New("x")), Usage},
 		{fmt.Errorf("x: %w", BadUsagef("y")), Usage}, {Late("x"), TimedOut},
+		{fmt.Errorf("x: %w", &config.NoFile{Path: "y"}), Usage},
 	} {
 		if got := Code(tt.err); got != tt.code {
 			t.Errorf("%v: code %d, want %d", tt.err, got, tt.code)

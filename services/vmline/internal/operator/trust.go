@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/vmline/vmline/pkg/config"
 	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
@@ -56,6 +57,9 @@ func besideToken(tokenFile string) (*x509.CertPool, error) {
 
 func addCertificates(pool *x509.CertPool, file string) error {
 	pem, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &config.NoFile{Path: file}
+	}
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestTrust(t *testing.T) {
 		{name: "another fingerprint", fingerprint: strings.Repeat("00", 32), caFile: own, code: exit.Failed, want: "has the fingerprint " + pin},
 		{name: "half a fingerprint", fingerprint: pin[:32], code: exit.Usage, want: "want 64 hexadecimal digits"},
 		{name: "no certificate", caFile: none, code: exit.Failed, want: "holds no certificate"},
-		{name: "no file", caFile: filepath.Join(dir, "away"), code: exit.Failed, want: "no such file"},
+		{name: "no file", caFile: filepath.Join(dir, "away"), code: exit.Usage, want: "there is no file " + filepath.Join(dir, "away")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked = 0
