@@ -16,6 +16,8 @@ import (
 const (
 	// FileSealing holds the private key of the Opener.
 	FileSealing = "sealing.key"
+	// FileSealer holds the public key of its Sealer.
+	FileSealer = "sealing.pub"
 	// FileToken holds the gateway's bearer token.
 	FileToken = "token"
 	// FileDigest holds the gateway's key for package digests and operation ids.
@@ -39,6 +41,12 @@ func LoadOrCreate(dir string) (Opener, error) {
 		return Opener{}, fmt.Errorf("%s: %w", filepath.Join(dir, FileSealing), err)
 	}
 	return o, nil
+}
+
+// SaveSealer writes the public key of a Sealer into dir, in the place of the one that is there. Who reads the
+// file meanwhile finds the one or the other.
+func SaveSealer(dir string, s Sealer) error {
+	return put(filepath.Join(dir, FileSealer), s.String(), os.Rename)
 }
 
 // LoadOrCreateToken returns the bearer token in dir, and makes it on the first call.
@@ -105,14 +113,16 @@ func loadOrCreate(dir, name string, create func() (string, error)) (string, erro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the directory for secrets: %w", err)
 	}
-	if err := linkNew(dir, path, text); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := put(path, text, os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("write secret: %w", err)
 	}
 	return readFile(path)
 }
 
-func linkNew(dir, path, text string) error {
-	tmp, err := os.CreateTemp(dir, ".new-*") // mode 0600
+// put writes a file under another name and gives it its own when it is whole: os.Link does so where there is
+// none yet, os.Rename replaces it.
+func put(path, text string, place func(from, to string) error) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -121,7 +131,7 @@ func linkNew(dir, path, text string) error {
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path)
+	return place(tmp.Name(), path)
 }
 
 // random returns n random bytes.

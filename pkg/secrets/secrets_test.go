@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,32 @@ func TestFilesAreMadeOnceForTheirOwner(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, %v", f.Name(), info.Mode(), err)
 		}
+	}
+}
+
+// TestAKeyIsReplacedAsAWhole has a reader open the file before another key takes its place.
+func TestAKeyIsReplacedAsAWhole(t *testing.T) {
+	dir, first, second := t.TempDir(), newKey(t).Sealer(), newKey(t).Sealer()
+	if err := SaveSealer(dir, first); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(filepath.Join(dir, FileSealer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := SaveSealer(dir, second); err != nil {
+		t.Fatal(err)
+	}
+	before, err := io.ReadAll(reader)
+	if err != nil || string(before) != first.String()+"\n" {
+		t.Errorf("whoever had the file open reads %q, %v", before, err)
+	}
+	if after, err := readFile(filepath.Join(dir, FileSealer)); err != nil || after != second.String() {
+		t.Errorf("the file holds %q, %v", after, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%d files are left, %v", len(files), err)
 	}
 }
 

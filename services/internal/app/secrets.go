@@ -22,8 +22,6 @@ import (
 //	<data_dir>/secrets/provisioner/sealing.key  opens them
 func secretsOf(dataDir, service string) string { return filepath.Join(dataDir, "secrets", service) }
 
-const fileSealer = "sealing.pub"
-
 // TokenFile is where the gateway's token stands if the configuration names no other file.
 func TokenFile(cfg *config.Config) string {
 	if cfg.Gateway.TokenFile != "" {
@@ -44,7 +42,7 @@ func makeSecrets(dataDir string) error {
 	if err := errors.Join(errToken, errDigest); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(gateway, fileSealer), []byte(opener.Sealer().String()+"\n"), 0o600)
+	return secrets.SaveSealer(gateway, opener.Sealer())
 }
 
 // gatewaySecrets are what the gateway needs.
@@ -56,12 +54,12 @@ type gatewaySecrets struct {
 
 func readGatewaySecrets(cfg *config.Config) (s gatewaySecrets, err error) {
 	dir := secretsOf(cfg.DataDir, "gateway")
-	public, err := os.ReadFile(filepath.Join(dir, fileSealer))
+	public, err := os.ReadFile(filepath.Join(dir, secrets.FileSealer))
 	if err != nil {
 		return s, missing(err)
 	}
 	if s.sealer, err = secrets.ParseSealer(strings.TrimSpace(string(public))); err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir, fileSealer), err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir, secrets.FileSealer), err)
 	}
 	if s.digestKey, err = secrets.LoadOrCreateDigestKey(dir); err != nil {
 		return s, err
