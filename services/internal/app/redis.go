@@ -31,6 +31,7 @@ func (a *App) openRedis() error {
 		a.onClose(expire(server))
 		address = "redis://:" + password + "@" + server.Addr()
 	}
+	redis.SetLogger(redisLog{a.log})
 	client, err := redisClient(address)
 	if err != nil {
 		return errors.New(telemetry.HideInURLs("redis.url: " + err.Error()))
