@@ -16,7 +16,7 @@ const startTime = 10 * time.Second
 
 // Server is a redis-server that keeps nothing on disk and ends with its test.
 type Server struct {
-	// Socket is the path of the Unix socket that it listens on, and on nothing else.
+	// Socket is the path of the Unix socket that it listens on.
 	Socket  string
 	t       testing.TB
 	process *os.Process
@@ -28,8 +28,9 @@ func Installed() bool {
 	return err == nil
 }
 
-// Start returns a server that answers, or skips the test where none is installed.
-func Start(t testing.TB) *Server {
+// Start returns a server that answers, or skips the test where none is installed. With further arguments for
+// redis-server it also listens on a port, without any on its socket alone.
+func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -41,7 +42,11 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the test is over
 	socket := filepath.Join(dir, "socket")
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no") //nolint:gosec,noctx // G204: the path is that of redis-server; it ends with the test
+	if len(args) == 0 {
+		args = []string{"--port", "0"}
+	}
+	args = append(args, "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no")
+	cmd := exec.Command(path, args...) //nolint:gosec,noctx // G204: the path is that of redis-server; it ends with the test
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/vmline/vmline/pkg/nameserver"
@@ -62,31 +60,10 @@ nats: {sync: fast}
 	t.Setenv("TOKEN", theToken)
 	t.Setenv("TSIG", secret)
 	u.url, u.secrets = "https://"+address, filepath.Join(dir, "data/secrets/gateway")
-	u.serve(t, path)
+	serve(t, path, u.url)
 	u.flags = []string{"--url", u.url, "--token-file", filepath.Join(u.secrets, "token")}
 	u.same = strings.NewReplacer(address, "GATEWAY", dir, "DIRECTORY")
 	return u
-}
-
-// serve starts the process and waits until it is ready. It is stopped in order when the test ends.
-func (u *upProcess) serve(t *testing.T, config string) {
-	t.Helper()
-	var stderr bytes.Buffer
-	up := program(t, "up", "--config", config)
-	up.Cancel = nil // it ends when it is told to
-	up.Stderr = &stderr
-	if err := up.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = up.Process.Signal(syscall.SIGTERM)
-		if err := up.Wait(); err != nil || t.Failed() {
-			t.Logf("vmline up: %v\n%s", err, stderr.String())
-		}
-	})
-	if err := awaitReady(t, u.url); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // startSim runs a simulated cluster whose tasks take next to no time, and returns its URL.

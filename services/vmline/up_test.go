@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ pools: [{name: public, cluster: dc1, bridge: vmbr0, prefix: 203.0.113.0/24}]
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TOKEN", theToken)
 	return path, "https://" + address
 }
 
@@ -64,18 +66,7 @@ func freeAddress(t *testing.T) string {
 // TestUp runs vmline as a new user does: the token's file is all that a client needs.
 func TestUp(t *testing.T) {
 	path, url := upConfig(t)
-	t.Setenv("TOKEN", "00000000-0000-4000-8000-000000000001")
-	var stderr bytes.Buffer
-	up := program(t, "up", "--config", path)
-	up.Stderr = &stderr
-	if err := up.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := awaitReady(t, url); err != nil {
-		_ = up.Process.Kill()
-		_ = up.Wait()
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
+	serve(t, path, url)
 	token := filepath.Join(filepath.Dir(path), "data/secrets/gateway/token")
 	if code, out, err := vmline(t.Context(), "vm", "list", "-o", "json", "--url", url, "--token-file", token); code != exit.Done || out != "[]\n" {
 		t.Errorf("list: code %d, %v, %q", code, err, out)
@@ -84,12 +75,31 @@ func TestUp(t *testing.T) {
 	if err == nil || !strings.Contains(string(second), "another process uses the data directory") {
 		t.Errorf("a second one: %v, %s", err, second)
 	}
-	if err := up.Process.Signal(syscall.SIGTERM); err != nil {
+}
+
+// serve runs `vmline up` as a process of its own and waits until it is ready. The test's end stops it in order, or
+// stop before, which returns what it has logged.
+func serve(t *testing.T, config, url string) (stop func() string) {
+	t.Helper()
+	var stderr bytes.Buffer
+	up := program(t, "up", "--config", config)
+	up.Cancel = nil // it ends when it is told to
+	up.Stderr = &stderr
+	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := up.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, stderr.String())
+	stop = sync.OnceValue(func() string {
+		_ = up.Process.Signal(syscall.SIGTERM) // it may have ended already, which Wait says
+		if err := up.Wait(); err != nil || t.Failed() {
+			t.Errorf("vmline up: %v\n%s", err, stderr.String())
+		}
+		return stderr.String()
+	})
+	t.Cleanup(func() { stop() })
+	if err := awaitReady(t, url); err != nil {
+		t.Fatal(err)
 	}
+	return stop
 }
 
 func awaitReady(t *testing.T, url string) error {
