@@ -19,6 +19,8 @@ const (
 	QuestionPlan = "plan"
 	// QuestionInventory: what do the clusters have to choose from? InventoryRequest, InventoryReply.
 	QuestionInventory = "inventory"
+	// QuestionSight: which clusters can be seen now, and since when not the others? SightRequest, SightReply.
+	QuestionSight = "sight"
 	// QuestionHistory: who had an address, and when? AddressHistoryRequest, AddressHistoryReply.
 	QuestionHistory = "history"
 	// QuestionPools: what pools are there, and what of them is held? PoolsRequest, PoolsReply.

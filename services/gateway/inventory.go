@@ -18,6 +18,7 @@ func (g *gateway) registerInventory(a huma.API) {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"inventory"}, Errors: []int{422}}
 	}
 	route(a, api.ScopeRead, get("list-clusters", "/v1/clusters", "List what the Proxmox clusters have: nodes, templates, storages, bridges"), g.listClusters)
+	route(a, api.ScopeRead, get("get-sight", "/v1/sight", "Show which clusters can be seen now, and since when not the others"), g.sight)
 	route(a, api.ScopeRead, get("list-pools", "/v1/pools", "List the address pools and how much of them is given"), g.listPools)
 	route(a, api.ScopeRead, get("list-pool-addresses", "/v1/pools/{pool}/addresses", "List the addresses of a pool that VMs have"), g.listPoolAddresses)
 	route(a, api.ScopeRead, get("get-address-history", "/v1/addresses/{address}/history", "Show who had an address, and when"), g.addressHistory)
@@ -34,6 +35,14 @@ func (g *gateway) listClusters(ctx context.Context, in *clusterInput) (*struct{ 
 		return nil, err
 	}
 	return &struct{ Body api.ClusterList }{api.FromInventory(reply)}, nil
+}
+
+func (g *gateway) sight(ctx context.Context, _ *struct{}) (*struct{ Body api.SightList }, error) {
+	reply := &vmlinev1.SightReply{}
+	if err := g.ask(ctx, chain.Lifecycle, bus.QuestionSight, &vmlinev1.SightRequest{}, reply); err != nil {
+		return nil, err
+	}
+	return &struct{ Body api.SightList }{api.FromSight(reply)}, nil
 }
 
 func (g *gateway) listPools(ctx context.Context, in *clusterInput) (*struct{ Body api.PoolList }, error) {

@@ -114,6 +114,9 @@ func TestInventory(t *testing.T) {
 		Templates: []*vmlinev1.Template{{Name: "debian-13", Vmids: []uint32{9000}, Nodes: []string{"pve1"}}},
 		Storages:  []*vmlinev1.StorageInventory{{Name: "local-lvm", Node: "pve1", TotalBytes: 10}},
 	}}})})
+	f.answers(chain.Lifecycle, map[string]bus.Answer{bus.QuestionSight: fixed(&vmlinev1.SightReply{Clusters: []*vmlinev1.ClusterSight{
+		{Name: "dc1", ReadAt: timestamppb.New(at), Error: "connection refused"}, {Name: "dc2", ReadAt: timestamppb.New(at), OfflineNodes: []string{"pve1"}},
+	}})})
 	f.answers(chain.IPAM, map[string]bus.Answer{
 		bus.QuestionPools: fixed(&vmlinev1.PoolsReply{
 			Pools: []*vmlinev1.PoolUse{{Pool: &vmlinev1.Pool{Name: "public4", Bridge: "vmbr0"}, Total: 10, Used: 1, Free: 9}},
@@ -128,6 +131,10 @@ func TestInventory(t *testing.T) {
 	clusters, err := f.client.Clusters(ctx, "")
 	if err != nil || clusters[0].Templates[0].VMIDs[0] != 9000 || clusters[0].Nodes[0].Bridges[0] != "vmbr0" || clusters[0].Storages[0].TotalBytes != 10 {
 		t.Errorf("clusters %+v, %v", clusters, err)
+	}
+	seen, err := f.client.Sight(ctx)
+	if err != nil || len(seen) != 2 || !seen[0].ReadAt.Equal(at) || seen[0].Error != "connection refused" || seen[1].OfflineNodes[0] != "pve1" {
+		t.Errorf("sight %+v, %v", seen, err)
 	}
 	pools, err := f.client.Pools(ctx, "dc1")
 	if err != nil || pools[0].Free != 9 || pools[0].Name != "public4" {

@@ -43,6 +43,7 @@ const settleMargin = 5 * time.Second
 type lifecycle struct {
 	Config
 	refusals *bus.Bucket
+	sight    *sight
 	// storages for backups by node of a cluster, as one name.
 	storages reading.Keyed[string, []string]
 }
@@ -53,14 +54,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	l := &lifecycle{Config: cfg.withDefaults(), refusals: refusals}
+	l := &lifecycle{Config: cfg.withDefaults(), refusals: refusals, sight: newSight(cfg.Bus.Now())}
 	worker, err := cfg.Bus.NewWorker(chain.Lifecycle, l.steps())
 	if err != nil {
 		return err
 	}
 	worker.Queued(l.queued)
 	ticks := map[string]func(context.Context) error{bus.TickSweep: cfg.Bus.Sweep, bus.TickObserve: l.observe}
-	questions := map[string]bus.Answer{bus.QuestionPlan: bus.AnswerWith(l.plan)}
+	questions := map[string]bus.Answer{bus.QuestionPlan: bus.AnswerWith(l.plan), bus.QuestionSight: bus.AnswerWith(l.sights)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return cfg.Bus.Commands(ctx, l.admit) })
 	g.Go(func() error { return worker.Run(ctx) })

@@ -65,7 +65,7 @@ func (l *lifecycle) resting(ctx context.Context) (map[string][]bus.Entry, error)
 }
 
 func (l *lifecycle) observeCluster(ctx context.Context, c *pve.Client, entries []bus.Entry) error {
-	all, err := c.Resources(ctx)
+	all, err := l.list(ctx, c)
 	if err != nil {
 		return err
 	}

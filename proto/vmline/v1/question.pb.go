@@ -660,6 +660,161 @@ func (x *StorageInventory) GetUsedBytes() uint64 {
 	return 0
 }
 
+// SightRequest asks lifecycle which clusters it can see.
+type SightRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SightRequest) Reset() {
+	*x = SightRequest{}
+	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SightRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SightRequest) ProtoMessage() {}
+
+func (x *SightRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SightRequest.ProtoReflect.Descriptor instead.
+func (*SightRequest) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{10}
+}
+
+// SightReply is every cluster of the configuration.
+type SightReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Clusters      []*ClusterSight        `protobuf:"bytes,1,rep,name=clusters,proto3" json:"clusters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SightReply) Reset() {
+	*x = SightReply{}
+	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SightReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SightReply) ProtoMessage() {}
+
+func (x *SightReply) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SightReply.ProtoReflect.Descriptor instead.
+func (*SightReply) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SightReply) GetClusters() []*ClusterSight {
+	if x != nil {
+		return x.Clusters
+	}
+	return nil
+}
+
+// ClusterSight is whether a cluster's machines can be seen.
+type ClusterSight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// read_at is when the process that answers has last read the cluster's list of machines. If it has not yet,
+	// that is when it began.
+	ReadAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=read_at,json=readAt,proto3" json:"read_at,omitempty"`
+	// error says why the list cannot be read now; empty where it can.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// offline_nodes are there and cannot be seen, nor what is on them.
+	OfflineNodes  []string `protobuf:"bytes,4,rep,name=offline_nodes,json=offlineNodes,proto3" json:"offline_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterSight) Reset() {
+	*x = ClusterSight{}
+	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterSight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterSight) ProtoMessage() {}
+
+func (x *ClusterSight) ProtoReflect() protoreflect.Message {
+	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterSight.ProtoReflect.Descriptor instead.
+func (*ClusterSight) Descriptor() ([]byte, []int) {
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ClusterSight) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ClusterSight) GetReadAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReadAt
+	}
+	return nil
+}
+
+func (x *ClusterSight) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ClusterSight) GetOfflineNodes() []string {
+	if x != nil {
+		return x.OfflineNodes
+	}
+	return nil
+}
+
 // AddressHistoryRequest asks ipam who had an address, and when.
 type AddressHistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -671,7 +826,7 @@ type AddressHistoryRequest struct {
 
 func (x *AddressHistoryRequest) Reset() {
 	*x = AddressHistoryRequest{}
-	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	mi := &file_vmline_v1_question_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +838,7 @@ func (x *AddressHistoryRequest) String() string {
 func (*AddressHistoryRequest) ProtoMessage() {}
 
 func (x *AddressHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[10]
+	mi := &file_vmline_v1_question_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +851,7 @@ func (x *AddressHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressHistoryRequest.ProtoReflect.Descriptor instead.
 func (*AddressHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{10}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AddressHistoryRequest) GetAddress() string {
@@ -716,7 +871,7 @@ type AddressHistoryReply struct {
 
 func (x *AddressHistoryReply) Reset() {
 	*x = AddressHistoryReply{}
-	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	mi := &file_vmline_v1_question_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +883,7 @@ func (x *AddressHistoryReply) String() string {
 func (*AddressHistoryReply) ProtoMessage() {}
 
 func (x *AddressHistoryReply) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[11]
+	mi := &file_vmline_v1_question_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +896,7 @@ func (x *AddressHistoryReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressHistoryReply.ProtoReflect.Descriptor instead.
 func (*AddressHistoryReply) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{11}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AddressHistoryReply) GetHoldings() []*AddressHolding {
@@ -767,7 +922,7 @@ type AddressHolding struct {
 
 func (x *AddressHolding) Reset() {
 	*x = AddressHolding{}
-	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	mi := &file_vmline_v1_question_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +934,7 @@ func (x *AddressHolding) String() string {
 func (*AddressHolding) ProtoMessage() {}
 
 func (x *AddressHolding) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[12]
+	mi := &file_vmline_v1_question_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +947,7 @@ func (x *AddressHolding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressHolding.ProtoReflect.Descriptor instead.
 func (*AddressHolding) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{12}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AddressHolding) GetPool() string {
@@ -847,7 +1002,7 @@ type PoolsRequest struct {
 
 func (x *PoolsRequest) Reset() {
 	*x = PoolsRequest{}
-	mi := &file_vmline_v1_question_proto_msgTypes[13]
+	mi := &file_vmline_v1_question_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1014,7 @@ func (x *PoolsRequest) String() string {
 func (*PoolsRequest) ProtoMessage() {}
 
 func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[13]
+	mi := &file_vmline_v1_question_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1027,7 @@ func (x *PoolsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolsRequest.ProtoReflect.Descriptor instead.
 func (*PoolsRequest) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{13}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PoolsRequest) GetCluster() string {
@@ -917,7 +1072,7 @@ type PoolsReply struct {
 
 func (x *PoolsReply) Reset() {
 	*x = PoolsReply{}
-	mi := &file_vmline_v1_question_proto_msgTypes[14]
+	mi := &file_vmline_v1_question_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1084,7 @@ func (x *PoolsReply) String() string {
 func (*PoolsReply) ProtoMessage() {}
 
 func (x *PoolsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[14]
+	mi := &file_vmline_v1_question_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1097,7 @@ func (x *PoolsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolsReply.ProtoReflect.Descriptor instead.
 func (*PoolsReply) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{14}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PoolsReply) GetPools() []*PoolUse {
@@ -980,7 +1135,7 @@ type PoolUse struct {
 
 func (x *PoolUse) Reset() {
 	*x = PoolUse{}
-	mi := &file_vmline_v1_question_proto_msgTypes[15]
+	mi := &file_vmline_v1_question_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1147,7 @@ func (x *PoolUse) String() string {
 func (*PoolUse) ProtoMessage() {}
 
 func (x *PoolUse) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[15]
+	mi := &file_vmline_v1_question_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1160,7 @@ func (x *PoolUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolUse.ProtoReflect.Descriptor instead.
 func (*PoolUse) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{15}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PoolUse) GetPool() *Pool {
@@ -1049,7 +1204,7 @@ type HeldAddress struct {
 
 func (x *HeldAddress) Reset() {
 	*x = HeldAddress{}
-	mi := &file_vmline_v1_question_proto_msgTypes[16]
+	mi := &file_vmline_v1_question_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1216,7 @@ func (x *HeldAddress) String() string {
 func (*HeldAddress) ProtoMessage() {}
 
 func (x *HeldAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[16]
+	mi := &file_vmline_v1_question_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1229,7 @@ func (x *HeldAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldAddress.ProtoReflect.Descriptor instead.
 func (*HeldAddress) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{16}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HeldAddress) GetAddress() string {
@@ -1120,7 +1275,7 @@ type DnsDiffRequest struct {
 
 func (x *DnsDiffRequest) Reset() {
 	*x = DnsDiffRequest{}
-	mi := &file_vmline_v1_question_proto_msgTypes[17]
+	mi := &file_vmline_v1_question_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1287,7 @@ func (x *DnsDiffRequest) String() string {
 func (*DnsDiffRequest) ProtoMessage() {}
 
 func (x *DnsDiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[17]
+	mi := &file_vmline_v1_question_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1300,7 @@ func (x *DnsDiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DnsDiffRequest.ProtoReflect.Descriptor instead.
 func (*DnsDiffRequest) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{17}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DnsDiffRequest) GetRef() string {
@@ -1183,7 +1338,7 @@ type DnsDiffReply struct {
 
 func (x *DnsDiffReply) Reset() {
 	*x = DnsDiffReply{}
-	mi := &file_vmline_v1_question_proto_msgTypes[18]
+	mi := &file_vmline_v1_question_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1350,7 @@ func (x *DnsDiffReply) String() string {
 func (*DnsDiffReply) ProtoMessage() {}
 
 func (x *DnsDiffReply) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[18]
+	mi := &file_vmline_v1_question_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1363,7 @@ func (x *DnsDiffReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DnsDiffReply.ProtoReflect.Descriptor instead.
 func (*DnsDiffReply) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{18}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DnsDiffReply) GetVms() []*DnsDiff {
@@ -1249,7 +1404,7 @@ type DnsDiff struct {
 
 func (x *DnsDiff) Reset() {
 	*x = DnsDiff{}
-	mi := &file_vmline_v1_question_proto_msgTypes[19]
+	mi := &file_vmline_v1_question_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1416,7 @@ func (x *DnsDiff) String() string {
 func (*DnsDiff) ProtoMessage() {}
 
 func (x *DnsDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[19]
+	mi := &file_vmline_v1_question_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1429,7 @@ func (x *DnsDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DnsDiff.ProtoReflect.Descriptor instead.
 func (*DnsDiff) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{19}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DnsDiff) GetRef() string {
@@ -1331,7 +1486,7 @@ type NameDiff struct {
 
 func (x *NameDiff) Reset() {
 	*x = NameDiff{}
-	mi := &file_vmline_v1_question_proto_msgTypes[20]
+	mi := &file_vmline_v1_question_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1498,7 @@ func (x *NameDiff) String() string {
 func (*NameDiff) ProtoMessage() {}
 
 func (x *NameDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_vmline_v1_question_proto_msgTypes[20]
+	mi := &file_vmline_v1_question_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1511,7 @@ func (x *NameDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameDiff.ProtoReflect.Descriptor instead.
 func (*NameDiff) Descriptor() ([]byte, []int) {
-	return file_vmline_v1_question_proto_rawDescGZIP(), []int{20}
+	return file_vmline_v1_question_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NameDiff) GetName() string {
@@ -1445,7 +1600,16 @@ const file_vmline_v1_question_proto_rawDesc = "" +
 	"\vtotal_bytes\x18\x04 \x01(\x04R\n" +
 	"totalBytes\x12\x1d\n" +
 	"\n" +
-	"used_bytes\x18\x05 \x01(\x04R\tusedBytes\"1\n" +
+	"used_bytes\x18\x05 \x01(\x04R\tusedBytes\"\x0e\n" +
+	"\fSightRequest\"A\n" +
+	"\n" +
+	"SightReply\x123\n" +
+	"\bclusters\x18\x01 \x03(\v2\x17.vmline.v1.ClusterSightR\bclusters\"\x92\x01\n" +
+	"\fClusterSight\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\aread_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06readAt\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12#\n" +
+	"\roffline_nodes\x18\x04 \x03(\tR\fofflineNodes\"1\n" +
 	"\x15AddressHistoryRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\"L\n" +
 	"\x13AddressHistoryReply\x125\n" +
@@ -1509,7 +1673,7 @@ func file_vmline_v1_question_proto_rawDescGZIP() []byte {
 	return file_vmline_v1_question_proto_rawDescData
 }
 
-var file_vmline_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_vmline_v1_question_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_vmline_v1_question_proto_goTypes = []any{
 	(*PlanRequest)(nil),           // 0: vmline.v1.PlanRequest
 	(*PlanReply)(nil),             // 1: vmline.v1.PlanReply
@@ -1521,54 +1685,59 @@ var file_vmline_v1_question_proto_goTypes = []any{
 	(*NodeInventory)(nil),         // 7: vmline.v1.NodeInventory
 	(*Template)(nil),              // 8: vmline.v1.Template
 	(*StorageInventory)(nil),      // 9: vmline.v1.StorageInventory
-	(*AddressHistoryRequest)(nil), // 10: vmline.v1.AddressHistoryRequest
-	(*AddressHistoryReply)(nil),   // 11: vmline.v1.AddressHistoryReply
-	(*AddressHolding)(nil),        // 12: vmline.v1.AddressHolding
-	(*PoolsRequest)(nil),          // 13: vmline.v1.PoolsRequest
-	(*PoolsReply)(nil),            // 14: vmline.v1.PoolsReply
-	(*PoolUse)(nil),               // 15: vmline.v1.PoolUse
-	(*HeldAddress)(nil),           // 16: vmline.v1.HeldAddress
-	(*DnsDiffRequest)(nil),        // 17: vmline.v1.DnsDiffRequest
-	(*DnsDiffReply)(nil),          // 18: vmline.v1.DnsDiffReply
-	(*DnsDiff)(nil),               // 19: vmline.v1.DnsDiff
-	(*NameDiff)(nil),              // 20: vmline.v1.NameDiff
-	nil,                           // 21: vmline.v1.PlannedCall.ParamsEntry
-	(*VM)(nil),                    // 22: vmline.v1.VM
-	(*Problem)(nil),               // 23: vmline.v1.Problem
-	(Status)(0),                   // 24: vmline.v1.Status
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*Pool)(nil),                  // 26: vmline.v1.Pool
-	(*RRset)(nil),                 // 27: vmline.v1.RRset
+	(*SightRequest)(nil),          // 10: vmline.v1.SightRequest
+	(*SightReply)(nil),            // 11: vmline.v1.SightReply
+	(*ClusterSight)(nil),          // 12: vmline.v1.ClusterSight
+	(*AddressHistoryRequest)(nil), // 13: vmline.v1.AddressHistoryRequest
+	(*AddressHistoryReply)(nil),   // 14: vmline.v1.AddressHistoryReply
+	(*AddressHolding)(nil),        // 15: vmline.v1.AddressHolding
+	(*PoolsRequest)(nil),          // 16: vmline.v1.PoolsRequest
+	(*PoolsReply)(nil),            // 17: vmline.v1.PoolsReply
+	(*PoolUse)(nil),               // 18: vmline.v1.PoolUse
+	(*HeldAddress)(nil),           // 19: vmline.v1.HeldAddress
+	(*DnsDiffRequest)(nil),        // 20: vmline.v1.DnsDiffRequest
+	(*DnsDiffReply)(nil),          // 21: vmline.v1.DnsDiffReply
+	(*DnsDiff)(nil),               // 22: vmline.v1.DnsDiff
+	(*NameDiff)(nil),              // 23: vmline.v1.NameDiff
+	nil,                           // 24: vmline.v1.PlannedCall.ParamsEntry
+	(*VM)(nil),                    // 25: vmline.v1.VM
+	(*Problem)(nil),               // 26: vmline.v1.Problem
+	(Status)(0),                   // 27: vmline.v1.Status
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*Pool)(nil),                  // 29: vmline.v1.Pool
+	(*RRset)(nil),                 // 30: vmline.v1.RRset
 }
 var file_vmline_v1_question_proto_depIdxs = []int32{
-	22, // 0: vmline.v1.PlanRequest.vm:type_name -> vmline.v1.VM
+	25, // 0: vmline.v1.PlanRequest.vm:type_name -> vmline.v1.VM
 	2,  // 1: vmline.v1.PlanReply.steps:type_name -> vmline.v1.PlannedStep
-	23, // 2: vmline.v1.PlanReply.problem:type_name -> vmline.v1.Problem
-	24, // 3: vmline.v1.PlanReply.route:type_name -> vmline.v1.Status
-	22, // 4: vmline.v1.PlanReply.vm:type_name -> vmline.v1.VM
-	24, // 5: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
+	26, // 2: vmline.v1.PlanReply.problem:type_name -> vmline.v1.Problem
+	27, // 3: vmline.v1.PlanReply.route:type_name -> vmline.v1.Status
+	25, // 4: vmline.v1.PlanReply.vm:type_name -> vmline.v1.VM
+	27, // 5: vmline.v1.PlannedStep.step:type_name -> vmline.v1.Status
 	3,  // 6: vmline.v1.PlannedStep.calls:type_name -> vmline.v1.PlannedCall
-	21, // 7: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
+	24, // 7: vmline.v1.PlannedCall.params:type_name -> vmline.v1.PlannedCall.ParamsEntry
 	6,  // 8: vmline.v1.InventoryReply.clusters:type_name -> vmline.v1.ClusterInventory
 	7,  // 9: vmline.v1.ClusterInventory.nodes:type_name -> vmline.v1.NodeInventory
 	8,  // 10: vmline.v1.ClusterInventory.templates:type_name -> vmline.v1.Template
 	9,  // 11: vmline.v1.ClusterInventory.storages:type_name -> vmline.v1.StorageInventory
-	12, // 12: vmline.v1.AddressHistoryReply.holdings:type_name -> vmline.v1.AddressHolding
-	25, // 13: vmline.v1.AddressHolding.from:type_name -> google.protobuf.Timestamp
-	25, // 14: vmline.v1.AddressHolding.to:type_name -> google.protobuf.Timestamp
-	15, // 15: vmline.v1.PoolsReply.pools:type_name -> vmline.v1.PoolUse
-	16, // 16: vmline.v1.PoolsReply.held:type_name -> vmline.v1.HeldAddress
-	26, // 17: vmline.v1.PoolUse.pool:type_name -> vmline.v1.Pool
-	25, // 18: vmline.v1.HeldAddress.since:type_name -> google.protobuf.Timestamp
-	19, // 19: vmline.v1.DnsDiffReply.vms:type_name -> vmline.v1.DnsDiff
-	20, // 20: vmline.v1.DnsDiff.names:type_name -> vmline.v1.NameDiff
-	27, // 21: vmline.v1.NameDiff.wanted:type_name -> vmline.v1.RRset
-	27, // 22: vmline.v1.NameDiff.standing:type_name -> vmline.v1.RRset
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	12, // 12: vmline.v1.SightReply.clusters:type_name -> vmline.v1.ClusterSight
+	28, // 13: vmline.v1.ClusterSight.read_at:type_name -> google.protobuf.Timestamp
+	15, // 14: vmline.v1.AddressHistoryReply.holdings:type_name -> vmline.v1.AddressHolding
+	28, // 15: vmline.v1.AddressHolding.from:type_name -> google.protobuf.Timestamp
+	28, // 16: vmline.v1.AddressHolding.to:type_name -> google.protobuf.Timestamp
+	18, // 17: vmline.v1.PoolsReply.pools:type_name -> vmline.v1.PoolUse
+	19, // 18: vmline.v1.PoolsReply.held:type_name -> vmline.v1.HeldAddress
+	29, // 19: vmline.v1.PoolUse.pool:type_name -> vmline.v1.Pool
+	28, // 20: vmline.v1.HeldAddress.since:type_name -> google.protobuf.Timestamp
+	22, // 21: vmline.v1.DnsDiffReply.vms:type_name -> vmline.v1.DnsDiff
+	23, // 22: vmline.v1.DnsDiff.names:type_name -> vmline.v1.NameDiff
+	30, // 23: vmline.v1.NameDiff.wanted:type_name -> vmline.v1.RRset
+	30, // 24: vmline.v1.NameDiff.standing:type_name -> vmline.v1.RRset
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_vmline_v1_question_proto_init() }
@@ -1585,7 +1754,7 @@ func file_vmline_v1_question_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_vmline_v1_question_proto_rawDesc), len(file_vmline_v1_question_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

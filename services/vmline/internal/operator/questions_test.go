@@ -26,6 +26,9 @@ var canned = map[string]string{
 		"retry": {"attempts": 3, "first_failed_at": "2026-01-02T03:04:05Z", "not_before": "2026-01-02T03:14:05Z"},
 		"queued": {"id": "op2", "type": "suspend", "status": "queued"}, "pending": [{"id": "op3", "type": "terminate", "status": "accepted"}],
 		"drift": [{"kind": "power", "detail": "it runs and should not"}], "warnings": ["a warning"], "possible": ["set_network"]}`,
+	"GET /v1/sight": `{"items": [{"cluster": "dc1", "read_at": "2026-01-02T03:04:05Z"},
+		{"cluster": "dc2", "read_at": "2026-01-02T03:04:05Z", "error": "connection refused"},
+		{"cluster": "dc3", "read_at": "2026-01-02T03:04:05Z", "offline_nodes": ["pve8", "pve9"]}]}`,
 	"GET /v1/dead-letters": `{"items": [{"id": 7, "at": "2026-01-02T03:04:05Z", "stream": "CMD", "sequence": 9, "subject": "cmd.w1-1",
 		"consumer": "lifecycle", "deliveries": 3, "service_ref": "w1-1", "error": "no command at all", "retry": "send it again"}]}`,
 	"POST /v1/dead-letters/7/requeue": "",
@@ -59,7 +62,11 @@ func TestAnswersAreShown(t *testing.T) {
 		line string
 		want []string
 	}{
-		{"drift", []string{"w1-1  ready   pve1  101   power", "it runs and should not"}},
+		{"drift", []string{
+			"w1-1  ready   pve1  101   power", "it runs and should not", "  -\ndc2      2026-01-02",
+			"  any machine, for ", "s: connection refused", "  the machines on pve8, pve9: offline",
+		}},
+		{"drift -o json", []string{`"vms": [`, `"ref": "w1-1"`, `"clusters": [`, `"error": "connection refused"`}},
 		{"vm get w1-1", []string{
 			"stopped, wanted running, locked by backup", "retry running, goal create, a note (op)", "attempt 4 at", "queued     suspend queued (op2)",
 			"sent       terminate accepted (op3)", "power: it runs and should not", "warning    a warning", "possible   set-network",
