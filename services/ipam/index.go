@@ -140,6 +140,9 @@ func (x *index) each(ctx context.Context, p *pool, do func(uint64, owner)) error
 // the time, for example a service with another configuration of the pool.
 const openings = 5
 
+// errKeepsClosing is transient: whoever closes it may stop.
+var errKeepsClosing = errors.New("the index is closed again and again; does another ipam have the pool in another form, or does Redis evict keys?")
+
 // run runs a script on the pool's index, building the index first when it is closed.
 func (x *index) run(ctx context.Context, p *pool, script *redis.Script, args ...any) (*redis.Cmd, error) {
 	args = append([]any{p.layout}, args...)
@@ -152,7 +155,7 @@ func (x *index) run(ctx context.Context, p *pool, script *redis.Script, args ...
 			return nil, err
 		}
 	}
-	return nil, errors.New("the index is closed again and again; does another ipam have the pool in another form, or does Redis evict keys?")
+	return nil, errKeepsClosing
 }
 
 func parseNumbers(texts []string) ([]uint64, error) {

@@ -27,6 +27,10 @@ type Options struct {
 
 const startTimeout = 30 * time.Second
 
+// maxStore is how many bytes the streams may have, as in the stand-alone server's configuration. Without it
+// the server allows a share of what is free on the disk just now, and refuses the streams on a nearly full one.
+const maxStore = 20 << 30
+
 // Start runs a server until its Shutdown.
 func Start(o Options) (*server.Server, error) {
 	// The server itself would only report a directory that it cannot use by never getting ready.
@@ -34,15 +38,16 @@ func Start(o Options) (*server.Server, error) {
 		return nil, fmt.Errorf("make the embedded NATS server's data directory: %w", err)
 	}
 	s, err := server.NewServer(&server.Options{
-		ServerName: "vmline",
-		JetStream:  true,
-		StoreDir:   o.Dir,
-		SyncAlways: !o.Fast,
-		DontListen: o.Port == 0,
-		Host:       cmp.Or(o.Host, "127.0.0.1"),
-		Port:       o.Port,
-		NoSigs:     true,
-		NoLog:      true,
+		ServerName:        "vmline",
+		JetStream:         true,
+		StoreDir:          o.Dir,
+		JetStreamMaxStore: maxStore,
+		SyncAlways:        !o.Fast,
+		DontListen:        o.Port == 0,
+		Host:              cmp.Or(o.Host, "127.0.0.1"),
+		Port:              o.Port,
+		NoSigs:            true,
+		NoLog:             true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the embedded NATS server: %w", err)

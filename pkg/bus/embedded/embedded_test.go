@@ -43,6 +43,9 @@ func TestStartListensOnThisMachineOnly(t *testing.T) {
 	if s.JetStreamConfig().SyncAlways {
 		t.Error("fast syncs every write")
 	}
+	if got := s.JetStreamConfig().MaxStore; got != maxStore {
+		t.Errorf("the streams may have %d bytes, which depends on the disk", got)
+	}
 }
 
 func TestStartSaysWhyADirectoryIsOfNoUse(t *testing.T) {
