@@ -21,6 +21,8 @@ type Letter struct {
 	*vmlinev1.DeadLetter
 	// ID is its sequence in the stream DLQ.
 	ID uint64
+	// stuck says that its message still stands in its stream, where nobody gets it any more.
+	stuck bool
 }
 
 // Ref is the VM that the message was about, empty for none.
@@ -112,10 +114,10 @@ func (b *Bus) letter(ctx context.Context, m storedMessage) Letter {
 	case advisory.Reason != "":
 		l.Error = advisory.Reason
 	default:
-		l.Error = "its handler died with each delivery"
+		l.Error = "its handler failed or died at each delivery; its service's log may say why"
 	}
 	if original, err := b.original(ctx, advisory.Stream, advisory.StreamSeq); err == nil {
-		l.Subject, l.Payload = original.Subject, original.Data
+		l.Subject, l.Payload, l.stuck = original.Subject, original.Data, true
 	}
 	return l
 }
@@ -164,21 +166,32 @@ func (b *Bus) requeueCommand(ctx context.Context, l Letter) error {
 	return nil
 }
 
-// Discard takes a dead letter away. One that is gone already is no error.
-func (b *Bus) Discard(ctx context.Context, id uint64) error {
-	err := b.call(ctx, "dlq.discard", func(ctx context.Context) error {
-		stream, err := b.js.Stream(ctx, StreamDLQ)
+// Discard takes a dead letter away, and the command that it is about: that would be shown as waiting for ever.
+// What is gone already is no error.
+func (b *Bus) Discard(ctx context.Context, l Letter) error {
+	if l.stuck && l.GetStream() == StreamCMD {
+		if err := b.remove(ctx, StreamCMD, l.GetSequence()); err != nil {
+			return fmt.Errorf("discard the command of dead letter %d: %w", l.ID, err)
+		}
+	}
+	if err := b.remove(ctx, StreamDLQ, l.ID); err != nil {
+		return fmt.Errorf("discard dead letter %d: %w", l.ID, err)
+	}
+	return nil
+}
+
+// remove takes a message out of a stream, unless it is gone.
+func (b *Bus) remove(ctx context.Context, stream string, seq uint64) error {
+	return b.call(ctx, "dlq.discard", func(ctx context.Context) error {
+		s, err := b.js.Stream(ctx, stream)
 		if err != nil {
 			return err
 		}
-		return stream.DeleteMsg(ctx, id)
+		err = s.DeleteMsg(ctx, seq)
+		// The server tells one that is gone by the text of its error only, so it is looked for.
+		if _, gone := b.message(ctx, stream, map[string]any{"seq": seq}); err != nil && errors.Is(gone, ErrNotFound) {
+			return nil
+		}
+		return err
 	})
-	if err == nil {
-		return nil
-	}
-	// The server tells one that is gone by the text of its error only, so it is looked for.
-	if _, gone := b.deadMessage(ctx, map[string]any{"seq": id}); errors.Is(gone, ErrNotFound) {
-		return nil
-	}
-	return fmt.Errorf("discard dead letter %d: %w", id, err)
 }

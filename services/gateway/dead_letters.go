@@ -99,7 +99,7 @@ func (g *gateway) discardDeadLetter(ctx context.Context, in *deadLetterInput) (*
 }
 
 func (g *gateway) takeAway(ctx context.Context, l bus.Letter, what string) (*struct{}, error) {
-	if err := g.bus.Discard(ctx, l.ID); err != nil {
+	if err := g.bus.Discard(ctx, l); err != nil {
 		return nil, g.busProblem("take a dead letter away", err)
 	}
 	g.log.Info(what, "letter", l.ID, "subject", l.GetSubject(), "by", Actor{}.requester(ctx))

@@ -47,7 +47,7 @@ func TestEachUserOfNATSCanDoItsWorkAlone(t *testing.T) {
 
 // allowed are examples of each service's own work.
 var allowed = map[string][]string{
-	"gateway":     {"cmd.lifecycle.create.w1-1", "$JS.API.STREAM.MSG.GET.VM"},
+	"gateway":     {"cmd.lifecycle.create.w1-1", "$JS.API.STREAM.MSG.GET.VM", "$JS.API.STREAM.MSG.DELETE.CMD"},
 	"lifecycle":   {"vm.w1-1", "tick.ipam.retry.w1-1", "$KV.REFUSAL.op"},
 	"ipam":        {"vm.w1-1", "sched.ipam.retry.w1-1", "$KV.IPAM.public.x"},
 	"provisioner": {"vm.w1-1", "$KV.VMID.dc1.100", "dlq.provisioner"},

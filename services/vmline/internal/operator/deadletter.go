@@ -13,7 +13,9 @@ import (
 )
 
 const aboutDeadLetters = `A dead letter is a message that could not be handled at all. It is kept with its error until somebody has
-it tried again or discards it. Changing them needs a key with the scope admin.`
+it tried again or discards it. A command that is tried again is done once at most: one that was decided
+meanwhile is not done twice, and one that another command overtook is refused. Changing dead letters needs a
+key with the scope admin.`
 
 func newDeadLetter() *cobra.Command {
 	return group("dlq", "Look at dead letters, try them again or discard them", aboutDeadLetters,
