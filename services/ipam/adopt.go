@@ -13,12 +13,12 @@ import (
 
 // adopt claims the addresses that were read from an adopted machine, exactly these. One that another
 // VM holds needs a person; one that no pool gives stays listed without a pool, with a warning.
-func (s *service) adopt(ctx context.Context, vm *vmlinev1.VM) error {
+func (s *service) adopt(ctx context.Context, vm *vmlinev1.VM) (written claims, err error) {
 	o := ownerOf(vm)
 	for i, a := range vm.GetAddresses() {
 		addr, err := netip.ParseAddr(a.GetAddress())
 		if err != nil {
-			return unreadable(vm, a)
+			return written, unreadable(vm, a)
 		}
 		c, why := s.manager(vm.GetPackage(), addr)
 		if c.pool == nil {
@@ -26,22 +26,23 @@ func (s *service) adopt(ctx context.Context, vm *vmlinev1.VM) error {
 			warn(vm, fmt.Sprintf("address %s is not managed: %s", addr, why))
 			continue
 		}
+		written = append(written, c.pool.describe(c.number))
 		holder, err := s.claim(ctx, o, c.key())
 		if err != nil {
-			return err
+			return written, err
 		}
 		if err := s.index.hold(ctx, c.pool, holder, c.number); err != nil {
-			return err
+			return written, err
 		}
 		if holder != o {
-			return s.foreign(vm, c, holder)
+			return written, s.foreign(vm, c, holder)
 		}
 		if own := c.pool.describe(c.number); a.GetPrefixLength() != 0 && a.GetPrefixLength() != own.GetPrefixLength() {
 			warn(vm, fmt.Sprintf("address %s has the prefix length %d on the machine and %d in pool %s", addr, a.GetPrefixLength(), own.GetPrefixLength(), own.GetPool()))
 		}
 		vm.Addresses[i] = c.pool.describe(c.number)
 	}
-	return nil
+	return written, nil
 }
 
 // manager finds the pool that gives the address to VMs with this package, or says why none does.

@@ -147,7 +147,9 @@ func TestAPoolThatComesLater(t *testing.T) {
 	if got := sketch(s.mustGive(t, order("other", 1, 0))); got != "203.0.113.2" {
 		t.Errorf("another VM got %s", got)
 	}
-	changed := s.mustGive(t, changing(vm, count(2)))
+	change := changing(vm, count(2))
+	entry = s.mustAppend(t, change, entry)
+	changed := s.mustGive(t, change)
 	if got := sketch(changed); got != "203.0.113.1 203.0.113.3" || changed.GetAddresses()[0].GetPool() != "v4" {
 		t.Errorf("has %s, %v", got, changed.GetAddresses()[0])
 	}

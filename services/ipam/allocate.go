@@ -40,79 +40,50 @@ func (s *service) setIP(ctx context.Context, t *bus.Trigger) (bus.Outcome, error
 	if chain.Goal(t.VM.GetOperation()) == vmlinev1.Operation_KIND_ADOPT {
 		give = s.adopt
 	}
-	if err := give(ctx, t.VM); err != nil {
-		return bus.Done, err
-	}
-	return bus.Done, s.keep(ctx, t.VM)
-}
-
-// keep gives back what was claimed for a VM that is being taken away meanwhile: the step to terminated
-// may have looked for it before. What the VM's state lists is left to that step, because a machine may
-// use it. A termination that comes later finds everything.
-func (s *service) keep(ctx context.Context, vm *vmlinev1.VM) error {
-	last, err := s.bus.Last(ctx, vm.GetRef())
-	switch {
-	case errors.Is(err, bus.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case last.VM.GetUid() != vm.GetUid():
-		err = s.releaseAll(ctx, vm)
-	case !ending(last.VM.GetOperation()):
-		return nil
-	default:
-		err = s.releaseLate(ctx, vm, last.VM)
-	}
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("give addresses to %s: %w", vm.GetRef(), bus.ErrSuperseded)
-}
-
-// ending says whether the operation's work is to take the VM away, also where it is a retry or a
-// cancel.
-func ending(op *vmlinev1.Operation) bool {
-	return chain.Goal(op) == vmlinev1.Operation_KIND_TERMINATE && op.GetState() != vmlinev1.Operation_STATE_REFUSED
+	claimed, err := give(ctx, t.VM)
+	return bus.Done, errors.Join(err, s.keep(ctx, t.VM, claimed))
 }
 
 // allocate lists in the VM's state the addresses that it is to have, after they are held in the
-// truth. Those that it is to give up stay held.
-func (s *service) allocate(ctx context.Context, vm *vmlinev1.VM) error {
+// truth. Those that it is to give up stay held. It returns what it has claimed, also beside an error.
+func (s *service) allocate(ctx context.Context, vm *vmlinev1.VM) (claims, error) {
 	o := ownerOf(vm)
+	var written claims
 	claimed := map[string]bool{}
 	for conflicts := 0; conflicts < maxConflicts; {
 		listed, err := s.listed(ctx, s.index, vm, o)
 		if err != nil {
-			return err
+			return written, err
 		}
 		for _, h := range listed {
 			claimed[h.key()] = claimed[h.key()] || !h.listed.GetLeaving()
 		}
 		p, err := s.propose(ctx, s.index, vm, o, listed)
 		if err != nil {
-			return s.refused(ctx, vm, o, listed, err)
+			return written, s.refused(ctx, vm, o, listed, err)
 		}
-		lost, err := s.claimAll(ctx, o, p.stay, claimed)
+		lost, err := s.claimAll(ctx, o, p.stay, claimed, &written)
 		if err != nil {
-			return err
+			return written, err
 		}
 		if lost == 0 {
 			vm.Addresses = p.addresses(marked(vm.GetOperation()))
-			return s.confirm(ctx, o, p.stay)
+			return written, s.confirm(ctx, o, p.stay)
 		}
 		conflicts += lost
 	}
-	return errConflicts
+	return written, errConflicts
 }
 
 // claimAll writes the addresses into the truth and returns how many belong to somebody else. Those
 // are noted in the index.
-func (s *service) claimAll(ctx context.Context, o owner, all []holding, claimed map[string]bool) (lost int, err error) {
+func (s *service) claimAll(ctx context.Context, o owner, all []holding, claimed map[string]bool, written *claims) (lost int, err error) {
 	for _, h := range all {
 		k := h.key()
 		if k == "" || claimed[k] {
 			continue
 		}
+		*written = append(*written, h.stay()) // before: an answer may be lost
 		holder, err := s.claim(ctx, o, k)
 		if err != nil {
 			return 0, err

@@ -11,10 +11,19 @@ import (
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-// TestAddressesClaimedBesideATermination: a worker of set_ip comes late. What it claims for a VM that goes
-// away is given back; what the machine may still use stays held until the end of the termination.
-func TestAddressesClaimedBesideATermination(t *testing.T) {
+// TestAddressesClaimedTooLate: a worker of set_ip comes late. What it claims is given back, unless a step to
+// set_ip is ahead that takes it up; what the machine may still use stays held.
+func TestAddressesClaimedTooLate(t *testing.T) {
 	type op = vmlinev1.Operation
+	route := []vmlinev1.Status{vmlinev1.Status_STATUS_PLANNED, vmlinev1.Status_STATUS_SET_IP, vmlinev1.Status_STATUS_READY}
+	change := func(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, reached int) *op {
+		o := &op{Kind: kind, Goal: vmlinev1.Operation_KIND_CHANGE_PACKAGE, State: state, Route: route}
+		for _, s := range route[:reached] {
+			o.Reached = append(o.Reached, &vmlinev1.Reached{Status: s})
+		}
+		return o
+	}
+	const running, parked, refused = vmlinev1.Operation_STATE_RUNNING, vmlinev1.Operation_STATE_PARKED, vmlinev1.Operation_STATE_REFUSED
 	for _, tt := range []struct {
 		name string
 		op   *op
@@ -28,8 +37,12 @@ func TestAddressesClaimedBesideATermination(t *testing.T) {
 		{name: "a retry of it", op: &op{Kind: vmlinev1.Operation_KIND_RETRY, Goal: vmlinev1.Operation_KIND_TERMINATE}, uid: "uid-vm", kept: 2, late: true},
 		{name: "a cancel of the order", op: &op{Kind: vmlinev1.Operation_KIND_CANCEL, Goal: vmlinev1.Operation_KIND_TERMINATE}, uid: "uid-vm", kept: 2, late: true},
 		{name: "the next VM of the ref", op: &op{Kind: vmlinev1.Operation_KIND_CREATE}, uid: "next", kept: 0, late: true},
-		{name: "a change", op: &op{Kind: vmlinev1.Operation_KIND_CHANGE_PACKAGE}, uid: "uid-vm", kept: 3},
-		{name: "a cancel of a change", op: &op{Kind: vmlinev1.Operation_KIND_CANCEL, Goal: vmlinev1.Operation_KIND_CHANGE_PACKAGE}, uid: "uid-vm", kept: 3},
+		{name: "a change", op: change(vmlinev1.Operation_KIND_CHANGE_PACKAGE, running, 1), uid: "uid-vm", kept: 3},
+		{name: "a parked change", op: change(vmlinev1.Operation_KIND_CHANGE_PACKAGE, parked, 1), uid: "uid-vm", kept: 3},
+		{name: "a cancel of a change", op: change(vmlinev1.Operation_KIND_CANCEL, running, 1), uid: "uid-vm", kept: 3},
+		{name: "a change that has its addresses", op: change(vmlinev1.Operation_KIND_CHANGE_PACKAGE, running, 2), uid: "uid-vm", kept: 2, late: true},
+		{name: "a cancel that has ended", op: change(vmlinev1.Operation_KIND_CANCEL, vmlinev1.Operation_STATE_SUCCEEDED, 3), uid: "uid-vm", kept: 2, late: true},
+		{name: "a change that was refused", op: change(vmlinev1.Operation_KIND_CHANGE_PACKAGE, refused, 1), uid: "uid-vm", kept: 2, late: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, startMiniredis(t))

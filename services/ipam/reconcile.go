@@ -202,20 +202,28 @@ func (s *service) compare(ctx context.Context, p *pool, held map[string]allocati
 }
 
 // correct looks at one address again and writes into the index what the truth says. A reservation
-// of a VM that is still waiting for its addresses stays.
+// of a VM that is still waiting for its addresses stays. The truth is read again after each write: who
+// changes it tells the index after, so what was written before that may be overtaken, and what is written
+// after it is seen here.
 func (s *service) correct(ctx context.Context, p *pool, n uint64, indexed owner) error {
-	holder, _, err := s.holder(ctx, key(p.conf.GetName(), p.address(n)))
-	if err != nil || holder == indexed {
-		return err
-	}
-	if holder == "" {
-		waiting, err := s.waiting(ctx, indexed)
-		if err != nil || waiting {
+	for range maxReads {
+		holder, _, err := s.holder(ctx, key(p.conf.GetName(), p.address(n)))
+		if err != nil || holder == indexed {
 			return err
 		}
+		if holder == "" {
+			waiting, err := s.waiting(ctx, indexed)
+			if err != nil || waiting {
+				return err
+			}
+		}
+		s.log.Warn("index of addresses differed from the truth; corrected", "pool", p.conf.GetName(), "address", p.address(n), "index", indexed, "truth", holder)
+		if err := s.mend(ctx, indexed, holder, p.conf.GetName(), p.address(n)); err != nil {
+			return err
+		}
+		indexed = holder
 	}
-	s.log.Warn("index of addresses differed from the truth; corrected", "pool", p.conf.GetName(), "address", p.address(n), "index", indexed, "truth", holder)
-	return s.mend(ctx, indexed, holder, p.conf.GetName(), p.address(n))
+	return nil // others change it all the time, and tell the index
 }
 
 // waiting says whether the VM is on its way to set_ip.

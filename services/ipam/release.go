@@ -31,8 +31,9 @@ func (s *service) ipReleased(ctx context.Context, t *bus.Trigger) (bus.Outcome, 
 	return bus.Done, s.releaseLeaving(ctx, t.VM, t.Current)
 }
 
-// releaseLeaving releases the addresses that leave and takes them off the list. current is asked right
-// before each release: the VM lives on, and a later operation may have given it the address again.
+// releaseLeaving releases the addresses that leave and takes them off the list, and what the VM holds and the
+// list does not have: an attempt that was cut off or overtaken has claimed it. current is asked right before
+// each release: the VM lives on, and a later operation may have given it the address again.
 func (s *service) releaseLeaving(ctx context.Context, vm *vmlinev1.VM, current func(context.Context) error) error {
 	var stay, gone []*vmlinev1.Address
 	for _, a := range vm.GetAddresses() {
@@ -51,7 +52,7 @@ func (s *service) releaseLeaving(ctx context.Context, vm *vmlinev1.VM, current f
 	if len(gone) > 0 {
 		vm.Operation.Result = s.result(vm.GetOperation().GetResult(), "package changed", gone)
 	}
-	return nil
+	return s.releaseUnlisted(ctx, vm, current)
 }
 
 // forGood is for addresses of a VM that does not come back: nothing can give them to it again.
@@ -65,26 +66,12 @@ func (s *service) releaseAll(ctx context.Context, vm *vmlinev1.VM) error {
 			return err
 		}
 	}
-	return s.releaseUnlisted(ctx, &vmlinev1.VM{Ref: vm.GetRef(), Uid: vm.GetUid()})
+	return s.releaseUnlisted(ctx, &vmlinev1.VM{Ref: vm.GetRef(), Uid: vm.GetUid()}, forGood)
 }
 
-// releaseLate releases what an attempt has claimed, and all else that the VM holds and its newest state does
-// not list. The index alone does not tell: the step to terminated may have seen an address before it was
-// claimed, and made it free in the index after.
-func (s *service) releaseLate(ctx context.Context, claimed, newest *vmlinev1.VM) error {
-	for _, a := range claimed.GetAddresses() {
-		if has(newest, a.GetAddress()) {
-			continue
-		}
-		if err := s.releaseListed(ctx, newest, a, forGood); err != nil {
-			return err
-		}
-	}
-	return s.releaseUnlisted(ctx, newest)
-}
-
-// releaseUnlisted releases what the VM holds and its state does not list.
-func (s *service) releaseUnlisted(ctx context.Context, vm *vmlinev1.VM) error {
+// releaseUnlisted releases what the VM holds and its state does not list. current is asked right before each
+// release.
+func (s *service) releaseUnlisted(ctx context.Context, vm *vmlinev1.VM, current func(context.Context) error) error {
 	o := ownerOf(vm)
 	choices, err := s.indexed(ctx, o)
 	if err != nil {
@@ -95,7 +82,7 @@ func (s *service) releaseUnlisted(ctx context.Context, vm *vmlinev1.VM) error {
 		if lists(vm, a) {
 			continue
 		}
-		if err := s.release(ctx, o, a.pool, a.addr, forGood); err != nil {
+		if err := s.release(ctx, o, a.pool, a.addr, current); err != nil {
 			return err
 		}
 	}
