@@ -13,10 +13,14 @@ import (
 )
 
 func newVMGet(r *remote) *cobra.Command {
-	return question[api.Service]{
+	return question[named]{
 		use: "get REF", short: "Show one machine with its last operation", args: cobra.ExactArgs(1),
-		ask: func(ctx context.Context, client *api.Client, args []string) (api.Service, error) {
-			return client.GetService(ctx, args[0])
+		ask: func(ctx context.Context, client *api.Client, args []string) (named, error) {
+			s, err := client.GetService(ctx, args[0])
+			if err != nil {
+				return named{}, err
+			}
+			return withNames(ctx, client, s), nil
 		},
 		table: serviceTable,
 	}.command(r)
@@ -51,13 +55,14 @@ func why(op api.Operation) string {
 	return op.Error.Cause
 }
 
-func serviceTable(w io.Writer, s api.Service) {
+func serviceTable(w io.Writer, s named) {
 	rows := [][2]string{
-		{"ref", s.Ref}, {"status", dash(s.Status)}, {"remote", remoteState(s)},
-		{"cluster", s.Cluster}, {"node", s.Node}, {"vmid", vmid(s.VMID)}, {"mac", s.MAC}, {"addresses", addresses(s)},
+		{"ref", s.Ref}, {"status", dash(s.Status)}, {"remote", remoteState(s.Service)},
+		{"cluster", s.Cluster}, {"node", s.Node}, {"vmid", vmid(s.VMID)}, {"mac", s.MAC}, {"addresses", addresses(s.Service)},
 		{"operation", operationText(s.Operation)},
 	}
-	rows = append(rows, troubles(s)...)
+	rows = append(rows, troubles(s.Service)...)
+	rows = append(rows, s.namesTable()...)
 	if len(s.Possible) > 0 {
 		rows = append(rows, [2]string{"possible", hyphens(strings.Join(s.Possible, " "))})
 	}

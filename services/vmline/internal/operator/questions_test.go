@@ -25,7 +25,7 @@ var canned = map[string]string{
 		"operation": {"id": "op", "type": "retry", "goal": "create", "status": "running", "result": {"note": "a note"}},
 		"retry": {"attempts": 3, "first_failed_at": "2026-01-02T03:04:05Z", "not_before": "2026-01-02T03:14:05Z"},
 		"queued": {"id": "op2", "type": "suspend", "status": "queued"}, "pending": [{"id": "op3", "type": "terminate", "status": "accepted"}],
-		"drift": [{"kind": "power", "detail": "it runs and should not"}], "warnings": ["a warning"], "possible": ["set_network"]}`,
+		"drift": [{"kind": "power", "detail": "it runs and should not"}], "warnings": ["a warning"], "possible": ["set_network"], "package": {"dns": {"domain": "example"}}}`,
 	"GET /v1/sight": `{"items": [{"cluster": "dc1", "read_at": "2026-01-02T03:04:05Z"},
 		{"cluster": "dc2", "read_at": "2026-01-02T03:04:05Z", "error": "connection refused"},
 		{"cluster": "dc3", "read_at": "2026-01-02T03:04:05Z", "offline_nodes": ["pve8", "pve9"]}]}`,
@@ -69,7 +69,7 @@ func TestAnswersAreShown(t *testing.T) {
 		{"drift -o json", []string{`"vms": [`, `"ref": "w1-1"`, `"clusters": [`, `"error": "connection refused"`}},
 		{"vm get w1-1", []string{
 			"stopped, wanted running, locked by backup", "retry running, goal create, a note (op)", "attempt 4 at", "queued     suspend queued (op2)",
-			"sent       terminate accepted (op3)", "power: it runs and should not", "warning    a warning", "possible   set-network",
+			"sent       terminate accepted (op3)", "power: it runs and should not", "warning    a warning", "possible   set-network", "dns        conflict web.example., held by w1-2",
 		}},
 		{"dlq list", []string{"7   ", "lifecycle", "no command at all"}},
 		{"dlq show 7", []string{"message     9 of CMD", "send it again"}},
