@@ -12,18 +12,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// patience is how long a request waits for Redis.
-	patience = 250 * time.Millisecond
-	// rest is how long Redis is not asked after it failed.
-	rest = time.Second
-)
+// rest is how long Redis is not asked after it failed.
+const rest = time.Second
 
 // ErrAway says that Redis did not answer, or not in time. What was asked of it may have happened.
 var ErrAway = errors.New("redis is away")
 
 // Cache is a Redis that may be gone. Its methods are safe for concurrent use.
 type Cache struct {
+	// Patience is how long a request waits for Redis: 250 ms, unless it is set before the first one.
+	Patience time.Duration
+
 	client redis.UniversalClient
 	now    func() time.Time
 	log    *slog.Logger
@@ -34,7 +33,7 @@ type Cache struct {
 // New returns a cache on a client, which stays the caller's to close. Without a client, which is nil, Redis
 // is always away.
 func New(client redis.UniversalClient, now func() time.Time, log *slog.Logger) *Cache {
-	return &Cache{client: client, now: now, log: log}
+	return &Cache{Patience: 250 * time.Millisecond, client: client, now: now, log: log}
 }
 
 // Do runs one exchange with Redis. It returns nil, redis.Nil, the end of ctx, or ErrAway. After
@@ -43,7 +42,7 @@ func (c *Cache) Do(ctx context.Context, do func(context.Context, redis.Universal
 	if c.client == nil || c.now().UnixNano() < c.until.Load() {
 		return ErrAway
 	}
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, c.Patience)
 	done := make(chan error, 1)
 	go func() {
 		defer cancel()

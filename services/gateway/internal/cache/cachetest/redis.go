@@ -16,13 +16,41 @@ import (
 // Server is a Redis that a test can take away.
 type Server struct {
 	Client *redis.Client
-	// Away makes it not answer any more, Back makes it answer again.
-	Away, Back func()
+
+	away, back func()
+	caches     []*cache.Cache
 }
+
+// Redis answers on the slowest machine within patient; while it is away nobody needs to wait long.
+const (
+	patient   = 30 * time.Second
+	impatient = 100 * time.Millisecond
+)
 
 // Cache returns a cache on the server. Its clock is now.
 func (s *Server) Cache(now func() time.Time) *cache.Cache {
-	return cache.New(s.Client, now, slog.New(slog.DiscardHandler))
+	c := cache.New(s.Client, now, slog.New(slog.DiscardHandler))
+	c.Patience = patient
+	s.caches = append(s.caches, c)
+	return c
+}
+
+// Away makes the server not answer any more. No request may be under way.
+func (s *Server) Away() {
+	s.away()
+	s.waitFor(impatient)
+}
+
+// Back makes it answer again.
+func (s *Server) Back() {
+	s.back()
+	s.waitFor(patient)
+}
+
+func (s *Server) waitFor(patience time.Duration) {
+	for _, c := range s.caches {
+		c.Patience = patience
+	}
 }
 
 // OnBoth runs a test on a real Redis and on the one that is built into vmline.
@@ -35,8 +63,8 @@ func embedded(t testing.TB) *Server {
 	m := miniredis.RunT(t)
 	s := &Server{
 		Client: redis.NewClient(&redis.Options{Addr: m.Addr()}),
-		Away:   func() { m.SetError("away") },
-		Back:   func() { m.SetError("") },
+		away:   func() { m.SetError("away") },
+		back:   func() { m.SetError("") },
 	}
 	t.Cleanup(func() { _ = s.Client.Close() }) // the test is over
 	return s
@@ -45,8 +73,8 @@ func embedded(t testing.TB) *Server {
 // process stops the process to take it away: connections stay open and nothing answers.
 func process(t testing.TB) *Server {
 	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.Socket, ReadTimeout: time.Second, MaxRetries: -1})
-	s := &Server{Client: client, Away: server.Hang, Back: server.Resume}
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: server.Socket, ReadTimeout: patient, MaxRetries: -1})
+	s := &Server{Client: client, away: server.Hang, back: server.Resume}
 	t.Cleanup(func() { _ = s.Client.Close() }) // the test is over
 	return s
 }
