@@ -21,6 +21,7 @@ import (
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	"github.com/vmline/vmline/pkg/redistest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
+	"github.com/vmline/vmline/services/internal/overtake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -241,6 +242,8 @@ type fate struct {
 	after bool
 	// strike happens there; an error kills the instance: no later call gets through.
 	strike func() error
+	// work, if there is one, is told of each call instead.
+	work *overtake.Work
 
 	mu    sync.Mutex
 	calls int
@@ -258,6 +261,9 @@ func (f *fate) rise(at int, after bool) {
 }
 
 func (f *fate) around(name string, do func() error) error {
+	if f.work != nil {
+		return f.work.Call(name, do)
+	}
 	f.mu.Lock()
 	f.calls++
 	f.names = append(f.names, name)
