@@ -36,6 +36,10 @@ type Trigger struct {
 	VM *vmlinev1.VM
 	// Step is the row of the table.
 	Step chain.Step
+	// Overtaken, which a step may set, takes back what the step has done and nobody else would: it is called
+	// where the step's outcome is not stored because a newer state came first. It looks at that state, and does
+	// nothing where that one makes use of it. ErrSuperseded is no failure of it.
+	Overtaken func(context.Context) error
 
 	bus *Bus
 	seq uint64
@@ -182,6 +186,7 @@ func (w *Worker) work(ctx context.Context, e Entry) error {
 		span.SetStatus(codes.Error, err.Error())
 	}
 	if errors.Is(err, ErrSuperseded) {
+		w.takeBack(ctx, t)
 		return nil
 	}
 	if err != nil && ctx.Err() != nil {
@@ -193,16 +198,35 @@ func (w *Worker) work(ctx context.Context, e Entry) error {
 
 // store writes the step's result. What a step achieved is stored also while the process is stopping.
 func (w *Worker) store(ctx context.Context, t *Trigger) error {
-	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
-		defer cancel()
-	}
+	ctx, cancel := untilStored(ctx)
+	defer cancel()
 	_, err := w.bus.Append(ctx, t.VM, t.seq)
 	if errors.Is(err, ErrSuperseded) {
+		w.takeBack(ctx, t)
 		return nil
 	}
 	return err
+}
+
+// takeBack has the step take back what it has done, now that it was overtaken. What cannot be taken back is for
+// the service's own comparison to find.
+func (w *Worker) takeBack(ctx context.Context, t *Trigger) {
+	if t.Overtaken == nil {
+		return
+	}
+	ctx, cancel := untilStored(ctx)
+	defer cancel()
+	if err := t.Overtaken(ctx); err != nil && !errors.Is(err, ErrSuperseded) {
+		w.bus.log.Warn("what an overtaken step has done could not be taken back", "ref", t.VM.GetRef(), "step", chain.Name(t.Step.To), "error", err)
+	}
+}
+
+// untilStored is ctx, or a little time where that has ended.
+func untilStored(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 }
 
 func (w *Worker) begin(ref string, seq uint64) bool {

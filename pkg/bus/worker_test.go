@@ -157,6 +157,55 @@ func TestASupersededStepIsDropped(t *testing.T) {
 	}
 }
 
+// TestAnOvertakenStepTakesBackWhatItDid: however the step ends once a newer state is there. One whose outcome is
+// stored takes nothing back.
+func TestAnOvertakenStepTakesBackWhatItDid(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		overtaken bool
+		end       error
+	}{
+		{"it is done", true, nil},
+		{"it has noticed", true, ErrSuperseded},
+		{"it has failed", true, errors.New("no answer")},
+		{"nobody overtakes it", false, nil},
+		{"it fails alone", false, errors.New("no answer")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := open(t, Options{})
+			seq := begin(t, b, "a-1", create)
+			var undone uint64
+			steps := map[vmlinev1.Status]StepFunc{}
+			for _, s := range chain.StepsOf(chain.IPAM) {
+				steps[s.To] = func(ctx context.Context, trigger *Trigger) (Outcome, error) {
+					trigger.Overtaken = func(ctx context.Context) error {
+						last, err := b.Last(ctx, "a-1")
+						undone = last.Seq
+						return err
+					}
+					if tt.overtaken {
+						if _, err := b.Append(ctx, admitted("a-1", terminate), trigger.seq); err != nil {
+							t.Error(err)
+						}
+					}
+					return Done, tt.end
+				}
+			}
+			w, err := b.NewWorker(chain.IPAM, steps)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Retry(t.Context(), "a-1", seq); err != nil {
+				t.Error(err)
+			}
+			if (undone > seq) != tt.overtaken || !tt.overtaken && undone != 0 {
+				t.Errorf("it takes back at %d, its own state is %d", undone, seq)
+			}
+		})
+	}
+}
+
 func TestRecordedIsStoredAndGoesOn(t *testing.T) {
 	t.Parallel()
 	b := open(t, Options{Retry: quick})

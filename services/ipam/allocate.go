@@ -41,6 +41,7 @@ func (s *service) setIP(ctx context.Context, t *bus.Trigger) (bus.Outcome, error
 		give = s.adopt
 	}
 	claimed, err := give(ctx, t.VM)
+	t.Overtaken = func(ctx context.Context) error { return s.keep(ctx, t.VM, claimed) }
 	return bus.Done, errors.Join(err, s.keep(ctx, t.VM, claimed))
 }
 

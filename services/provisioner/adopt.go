@@ -65,6 +65,7 @@ func (p *provisioner) mark(ctx context.Context, c *pve.Client, t *bus.Trigger, n
 	upid, err := c.SetVMConfig(ctx, node, vmid, markChange(cfg, t.VM))
 	if err == nil || pve.KindOf(err) == pve.MaybeCommitted { // a mark that may be there must be found again
 		t.VM.Vmid, t.VM.Node, t.VM.Placement = uint32(vmid), node, node //nolint:gosec // G115: it came as a uint32
+		t.Overtaken = func(ctx context.Context) error { return p.unmarkLate(ctx, c, t.VM, upid) }
 	}
 	if err != nil {
 		return 0, machine.Explain(err, adoptKept)
@@ -119,15 +120,15 @@ func (p *provisioner) reserveKnown(ctx context.Context, t *bus.Trigger, vmid int
 	key := vmidKey(t.VM.GetCluster(), vmid)
 	err := p.vmids.bucket.Create(ctx, key, reservation(t.VM, p.Bus.Now()))
 	if errors.Is(err, bus.ErrTaken) {
-		if err := p.vmids.unheld(ctx, t.VM, vmid); err != nil || p.vmids.isOurs(ctx, key, t.VM.GetUid()) {
+		if err := p.vmids.unheld(ctx, t.VM, vmid); err != nil {
 			return err
 		}
-		return fmt.Errorf("the VMID %d was reserved and is free again, it is tried again", vmid)
+		if !p.vmids.isOurs(ctx, key, t.VM.GetUid()) {
+			return fmt.Errorf("the VMID %d was reserved and is free again, it is tried again", vmid)
+		}
+		err = nil
 	}
-	if err != nil {
-		return err
-	}
-	return p.keep(ctx, t, vmid)
+	return errors.Join(err, p.keep(ctx, t, vmid)) // after a lost answer it may be reserved
 }
 
 // unheld refuses a VMID that another VM holds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/machine"
@@ -137,27 +138,38 @@ func (f firewalled) addresses(ctx context.Context, todo plan.FirewallPlan) error
 
 // rules adds what is missing, the last one first: Proxmox puts each new rule before all others. A
 // repeated call makes a second rule, so each was looked for before, and the list is looked at again
-// afterwards, because another worker may have added it in between.
+// afterwards, because another worker may have added it in between. Work that was overtaken takes its own
+// second rules away, and touches nothing where it has added none.
 func (f firewalled) rules(ctx context.Context, have, missing, wanted []pve.FirewallRule) error {
 	var err error
+	added := 0
 	for _, rule := range slices.Backward(missing) {
 		if err = f.change(ctx, func() error { return f.AddFirewallRule(ctx, f.node, f.vmid, rule) }); err != nil {
 			break
 		}
+		added++
 	}
-	if err != nil && !errors.Is(err, bus.ErrSuperseded) {
+	if overtaken := errors.Is(err, bus.ErrSuperseded); err != nil && (!overtaken || added == 0) {
 		return err
 	}
-	if _, twice := plan.Surplus(have, wanted); len(missing) > 0 || twice {
+	if _, twice := plan.Surplus(have, wanted); added > 0 || twice {
 		err = errors.Join(err, f.onlyOnce(ctx, wanted))
 	}
 	return err
 }
 
+// How often a rule is taken away while others change the list each time, and the pause after the first time,
+// which doubles.
+const (
+	onlyOnceTries = 6
+	onlyOncePause = 20 * time.Millisecond
+)
+
 // onlyOnce removes rules of the package that are there twice. The list's digest keeps two workers
-// from removing both.
+// from removing both. Where others change the list all the time, the step is tried again later.
 func (f firewalled) onlyOnce(ctx context.Context, wanted []pve.FirewallRule) error {
-	for {
+	pause := onlyOncePause
+	for conflicts := 0; ; {
 		have, err := f.FirewallRules(ctx, f.node, f.vmid)
 		if err != nil {
 			return err
@@ -167,8 +179,18 @@ func (f firewalled) onlyOnce(ctx context.Context, wanted []pve.FirewallRule) err
 			return nil
 		}
 		err = f.DeleteFirewallRule(ctx, f.node, f.vmid, extra.Pos, extra.Digest)
-		if err != nil && pve.KindOf(err) != pve.Conflict {
+		switch conflict := pve.KindOf(err) == pve.Conflict; {
+		case err == nil:
+			continue
+		case !conflict:
 			return err
 		}
+		if conflicts++; conflicts == onlyOnceTries {
+			return err
+		}
+		if err := bus.Pause(ctx, pause); err != nil {
+			return err
+		}
+		pause *= 2
 	}
 }

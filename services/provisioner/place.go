@@ -66,20 +66,19 @@ func (p *provisioner) reserve(ctx context.Context, t *bus.Trigger, all pve.Resou
 	for _, vm := range all.VMs {
 		used[vm.VMID] = true
 	}
-	vmid, fresh, err := p.vmids.reserve(ctx, t.VM, func(id int) bool { return used[id] }, avoid)
+	vmid, err := p.vmids.reserve(ctx, t.VM, func(id int) bool { return used[id] }, avoid)
+	if vmid != 0 {
+		t.Overtaken = func(ctx context.Context) error { return p.keep(ctx, t, vmid) }
+		err = errors.Join(err, p.keep(ctx, t, vmid))
+	}
 	if err != nil {
 		return err
-	}
-	if fresh {
-		if err := p.keep(ctx, t, vmid); err != nil {
-			return err
-		}
 	}
 	t.VM.Vmid = uint32(vmid) //nolint:gosec // G115: Proxmox has none above 999,999,999
 	return nil
 }
 
-// keep gives a VMID that was just reserved back if the VM is being taken away meanwhile: the step to
+// keep gives a VMID that is reserved, or may be, back if the VM is being taken away meanwhile: the step to
 // vmid_released may have looked for it before. A termination that comes later finds it. What another
 // worker has recorded already stays.
 func (p *provisioner) keep(ctx context.Context, t *bus.Trigger, vmid int) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -75,7 +78,8 @@ func (p *provisioner) held(ctx context.Context, r *vmlinev1.VMIDReservation, clu
 	return !gone && vm.GetCluster() == cluster && (int(vm.GetVmid()) == vmid || vm.GetVmid() == 0), nil
 }
 
-// releaseOrphan releases a VMID that nobody holds, if Proxmox confirms that no guest has it.
+// releaseOrphan releases a VMID that nobody holds, if Proxmox confirms that no guest has it or that the machine
+// there is somebody else's: that one needs no reservation, and may be adopted.
 func (p *provisioner) releaseOrphan(ctx context.Context, cluster string, vmid int, r *vmlinev1.VMIDReservation) error {
 	c, ok := p.Clusters[cluster]
 	if !ok {
@@ -86,9 +90,35 @@ func (p *provisioner) releaseOrphan(ctx context.Context, cluster string, vmid in
 		return err
 	}
 	if !free {
-		p.Logger.Warn("a VMID that no VM of ours holds is in use on Proxmox; its reservation stays", "cluster", cluster, "vmid", vmid, "ref", r.GetRef())
-		return nil
+		strange, err := stranger(ctx, c, vmid, r)
+		if err != nil {
+			return err
+		}
+		if !strange {
+			p.Logger.Warn("a VMID that no VM of ours holds is in use on Proxmox; its reservation stays", "cluster", cluster, "vmid", vmid, "ref", r.GetRef())
+			return nil
+		}
 	}
 	p.Logger.Info("a VMID that nobody holds is released", "cluster", cluster, "vmid", vmid, "ref", r.GetRef())
 	return p.vmids.release(ctx, cluster, vmid, r.GetUid())
+}
+
+// stranger says that the machine under a VMID is not the one of the VM that has reserved it. What cannot be seen,
+// or is still being cloned, is none.
+func stranger(ctx context.Context, c *pve.Client, vmid int, r *vmlinev1.VMIDReservation) (bool, error) {
+	all, err := c.Resources(ctx)
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(all.VMs, func(vm pve.VM) bool { return vm.VMID == vmid })
+	if i < 0 {
+		return false, nil
+	}
+	cfg, err := c.VMConfig(ctx, all.VMs[i].Node, vmid)
+	if err != nil {
+		return false, err
+	}
+	reserved := &vmlinev1.VM{Ref: r.GetRef(), Uid: r.GetUid(), Vmid: uint32(vmid)} //nolint:gosec // G115: Proxmox has none above 999,999,999
+	_, strange := errors.AsType[*machine.NotOurs](machine.Prove(reserved, all.VMs[i].Node, cfg))
+	return strange, nil
 }

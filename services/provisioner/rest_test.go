@@ -14,7 +14,7 @@ func TestAVMIDThatWasGivenBackRests(t *testing.T) {
 	v := instance(t, b)
 	reserve := func(n, want int) {
 		t.Helper()
-		if got, _, err := v.reserve(t.Context(), newVM(n), none, 0); err != nil || got != want {
+		if got, err := v.reserve(t.Context(), newVM(n), none, 0); err != nil || got != want {
 			t.Errorf("VM %d got %d, %v; want %d", n, got, err, want)
 		}
 	}

@@ -86,16 +86,16 @@ func (v *vmids) follow(ctx context.Context) error {
 }
 
 // reserve returns the VMID that the VM holds in its cluster, or reserves the lowest that is free
-// here and not used on Proxmox; then fresh is set. It may be repeated after a crash at any point.
-// avoid is a VMID that turned out to be somebody else's machine; 0 for none.
-func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) bool, avoid int) (vmid int, fresh bool, err error) {
+// here and not used on Proxmox. It may be repeated after a crash at any point. A VMID beside an error may
+// be reserved: the answer was lost. avoid is a VMID that turned out to be somebody else's machine; 0 for none.
+func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) bool, avoid int) (vmid int, err error) {
 	select {
 	case <-v.ready:
 	case <-ctx.Done():
-		return 0, false, ctx.Err()
+		return 0, ctx.Err()
 	}
 	if vmid, ok := v.holds(vm, avoid); ok {
-		return vmid, false, nil
+		return vmid, nil
 	}
 	first := max(int(vm.GetPackage().GetFirstVmid()), defaultFirstVMID)
 	for vmid := first; vmid <= maxVMID; vmid++ {
@@ -106,17 +106,17 @@ func (v *vmids) reserve(ctx context.Context, vm *vmlinev1.VM, used func(int) boo
 		err := v.create(ctx, key, vm)
 		if errors.Is(err, bus.ErrTaken) {
 			if v.isOurs(ctx, key, vm.GetUid()) {
-				return vmid, false, nil
+				return vmid, nil
 			}
 			continue
 		}
 		if err != nil {
 			v.forget(key)
-			return 0, false, err
+			return vmid, err
 		}
 		return v.firstOf(ctx, vm, vmid, avoid)
 	}
-	return 0, false, &bus.NeedsPerson{
+	return 0, &bus.NeedsPerson{
 		Cause: fmt.Sprintf("no VMID from %d up is free on cluster %s", first, vm.GetCluster()), Kept: "Nothing was made yet; the addresses stay reserved.",
 		Next: "Lower the package's first VMID, then repeat the order.",
 	}
@@ -143,12 +143,12 @@ func reservation(vm *vmlinev1.VM, now time.Time) *vmlinev1.VMIDReservation {
 
 // firstOf settles which VMID the VM has when two workers have reserved one each: the first. The
 // worker that came second gives its own back.
-func (v *vmids) firstOf(ctx context.Context, vm *vmlinev1.VM, own, avoid int) (vmid int, fresh bool, err error) {
+func (v *vmids) firstOf(ctx context.Context, vm *vmlinev1.VM, own, avoid int) (vmid int, err error) {
 	first, ok := v.holds(vm, avoid)
 	if !ok || first == own {
-		return own, true, nil
+		return own, nil
 	}
-	return first, false, v.release(ctx, vm.GetCluster(), own, vm.GetUid())
+	return first, v.release(ctx, vm.GetCluster(), own, vm.GetUid())
 }
 
 // isOurs says whether a key that exists is this VM's own: an earlier answer may have been lost.

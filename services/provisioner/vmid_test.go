@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -53,20 +54,20 @@ func TestReserveTheLowestFree(t *testing.T) {
 		{"a first VMID that Proxmox does not allow", newVM(5), 7, none, 102},
 	} {
 		tt.vm.Package = &vmlinev1.Package{FirstVmid: tt.first}
-		got, _, err := v.reserve(t.Context(), tt.vm, tt.used, 0)
+		got, err := v.reserve(t.Context(), tt.vm, tt.used, 0)
 		if err != nil || got != tt.want {
 			t.Errorf("%s: got %d, %v; want %d", tt.name, got, err, tt.want)
 		}
 	}
 	other := newVM(1)
 	other.Cluster = "dc2"
-	if got, _, err := v.reserve(t.Context(), other, none, 0); err != nil || got != 100 {
+	if got, err := v.reserve(t.Context(), other, none, 0); err != nil || got != 100 {
 		t.Errorf("in another cluster: got %d, %v; want 100", got, err)
 	}
 	last := newVM(6)
 	last.Package = &vmlinev1.Package{FirstVmid: maxVMID}
 	var person *bus.NeedsPerson
-	if _, _, err := v.reserve(t.Context(), last, func(int) bool { return true }, 0); !errors.As(err, &person) || person.Next == "" {
+	if _, err := v.reserve(t.Context(), last, func(int) bool { return true }, 0); !errors.As(err, &person) || person.Next == "" {
 		t.Errorf("without a free VMID: %v", err)
 	}
 }
@@ -81,7 +82,7 @@ func TestManyReserveAtOnce(t *testing.T) {
 	for n := range vms {
 		for i, v := range instances {
 			work.Go(func() {
-				vmid, _, err := v.reserve(t.Context(), newVM(n), none, 0)
+				vmid, err := v.reserve(t.Context(), newVM(n), none, 0)
 				if err != nil {
 					t.Error(err)
 				}
@@ -114,12 +115,12 @@ func TestReserveAfterALostAnswer(t *testing.T) {
 	})
 	v := instance(t, b)
 	lose.Store(true)
-	if _, _, err := v.reserve(t.Context(), newVM(1), none, 0); !errors.Is(err, lost) {
+	if _, err := v.reserve(t.Context(), newVM(1), none, 0); !errors.Is(err, lost) {
 		t.Fatalf("got %v", err)
 	}
 	restarted := instance(t, b)
 	for _, next := range []*vmids{v, restarted} {
-		if got, _, err := next.reserve(t.Context(), newVM(1), none, 0); err != nil || got != 100 {
+		if got, err := next.reserve(t.Context(), newVM(1), none, 0); err != nil || got != 100 {
 			t.Errorf("got %d, %v; want the 100 that was reserved", got, err)
 		}
 	}
@@ -131,20 +132,20 @@ func TestReserveAfterALostAnswer(t *testing.T) {
 func TestReserveAnotherThanTheForeignOne(t *testing.T) {
 	b := openBus(t, nil, nil)
 	v := instance(t, b)
-	first, _, err := v.reserve(t.Context(), newVM(1), none, 0)
+	first, err := v.reserve(t.Context(), newVM(1), none, 0)
 	must(t, err)
-	second, _, err := v.reserve(t.Context(), newVM(1), func(id int) bool { return id == first }, first)
+	second, err := v.reserve(t.Context(), newVM(1), func(id int) bool { return id == first }, first)
 	must(t, err)
 	if second == first {
 		t.Fatalf("got %d again", second)
 	}
 	// A restart in between does not lead back to the foreign one.
-	again, _, err := instance(t, b).reserve(t.Context(), newVM(1), none, first)
+	again, err := instance(t, b).reserve(t.Context(), newVM(1), none, first)
 	if err != nil || again != second {
 		t.Fatalf("got %d, %v; want %d", again, err, second)
 	}
 	// Nor does a second foreign one lead back to the first.
-	third, _, err := v.reserve(t.Context(), newVM(1), none, second)
+	third, err := v.reserve(t.Context(), newVM(1), none, second)
 	if err != nil || third == first || third == second {
 		t.Fatalf("got %d, %v; want neither %d nor %d", third, err, first, second)
 	}
@@ -172,7 +173,7 @@ func TestAKeyThatChangesHandsIsShown(t *testing.T) {
 func TestReleaseOnlyOnesOwn(t *testing.T) {
 	b := openBus(t, nil, nil)
 	v := instance(t, b)
-	vmid, _, err := v.reserve(t.Context(), newVM(1), none, 0)
+	vmid, err := v.reserve(t.Context(), newVM(1), none, 0)
 	must(t, err)
 	must(t, v.release(t.Context(), "dc1", vmid, "u2"))
 	must(t, v.release(t.Context(), "dc1", 999, "u1"))
@@ -221,8 +222,10 @@ func TestReconcile(t *testing.T) {
 	reserved("dc1.106", 6, old) // about to be given
 	state(6, 0, begun, "u6")
 	reserved("dc1.107", 7, time.Minute) // being made just now
-	reserved("dc1.108", 8, old)         // nobody's, but a machine has the number
-	must(t, sim.AddVM(pvesim.VMSpec{VMID: 108, Node: "pve2", Name: "foreign"}))
+	reserved("dc1.108", 8, old)         // nobody's, but the VM's machine has the number
+	must(t, sim.AddVM(pvesim.VMSpec{VMID: 108, Node: "pve2", Name: "late", Config: map[string]string{"description": machine.Mark(newVM(8))}}))
+	reserved("dc1.112", 12, old) // nobody's, and a foreign machine has the number
+	must(t, sim.AddVM(pvesim.VMSpec{VMID: 112, Node: "pve2", Name: "foreign"}))
 	reserved("dc9.109", 9, old)   // a cluster that is not configured
 	reserved("dc1.bad", 10, old)  // no number
 	reserved("dc1.1100", 11, old) // nobody's, after the bad one

@@ -76,6 +76,9 @@ func EveryWay(t *testing.T, slow, fast *Work, play func(name string) Scene) (sce
 			}
 		}
 	}
+	if len(slow.made()) == 0 || len(fast.made()) == 0 {
+		t.Error("a work made no call, so nothing was overtaken")
+	}
 	return scenes
 }
 
