@@ -130,7 +130,7 @@ func behind(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 func overParked(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	op := vm.GetOperation()
 	goal := Goal(op)
-	here := len(route.From) == 0 || slices.Contains(route.From, vm.GetStatus())
+	here := len(route.From) == 0 || slices.Contains(route.From, place(vm))
 	switch {
 	case goal == route.Kind,
 		route.Parked && here && (goal != vmlinev1.Operation_KIND_TERMINATE || route.Kind == vmlinev1.Operation_KIND_RETRY || route.Kind == vmlinev1.Operation_KIND_RESET_STATUS),
@@ -139,9 +139,12 @@ func overParked(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	case route.Queues && goal != vmlinev1.Operation_KIND_TERMINATE:
 		return behind(route, vm, cmd)
 	}
-	return Decision{
-		Reason: fmt.Sprintf("operation %s (%s) waits for a person after %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus())),
+	d := Decision{Reason: fmt.Sprintf("operation %s (%s) waits for a person after %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus()))}
+	if replaces(vm) && (route.Building || route.Kind == vmlinev1.Operation_KIND_REMOVE) {
+		d.Reason += ", and the machine that it is to replace still stands"
+		d.Next = "Retry it, or send the reinstallation again, which sees first that the machine can be made again; or cancel it, which keeps the machine, then send the command that is wanted."
 	}
+	return d
 }
 
 // builds says that an operation of this goal goes along the chain.

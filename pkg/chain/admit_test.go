@@ -12,6 +12,7 @@ import (
 const (
 	create    = vmlinev1.Operation_KIND_CREATE
 	terminate = vmlinev1.Operation_KIND_TERMINATE
+	reinstall = vmlinev1.Operation_KIND_REINSTALL
 	suspend   = vmlinev1.Operation_KIND_SUSPEND
 	unsuspend = vmlinev1.Operation_KIND_UNSUSPEND
 	change    = vmlinev1.Operation_KIND_CHANGE_PACKAGE
@@ -27,6 +28,13 @@ func stands(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, status
 		Status: status, PackageDigest: []byte("a"), Vmid: 100, RemoteStatus: running,
 		Operation: &vmlinev1.Operation{Id: "op", Kind: kind, State: state, Before: &vmlinev1.Before{Status: ready}},
 	}
+}
+
+// built is a VM whose operation has parked on a way at a status.
+func built(kind vmlinev1.Operation_Kind, route []vmlinev1.Status, status vmlinev1.Status) *vmlinev1.VM {
+	vm := stands(kind, parked, status)
+	reach(vm, route, slices.Index(route, status)+1)
+	return vm
 }
 
 func with(vm *vmlinev1.VM, change func(*vmlinev1.VM)) *vmlinev1.VM { change(vm); return vm }
@@ -64,7 +72,7 @@ func TestAdmit(t *testing.T) {
 		{"terminate during create", stands(create, inHand, network), terminate, "", nil, Admitted, ""},
 		{"terminate a parked create", stands(create, parked, network), terminate, "", nil, Admitted, ""},
 		{"terminate a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), terminate, "", nil, Admitted, ""},
-		{"terminate while a reinstallation destroys", with(stands(vmlinev1.Operation_KIND_REINSTALL, inHand, vmlinev1.Status_STATUS_REINSTALL), destroys), terminate, "", nil, Queued, ""},
+		{"terminate while a reinstallation destroys", with(stands(reinstall, inHand, vmlinev1.Status_STATUS_REINSTALL), destroys), terminate, "", nil, Queued, ""},
 		{"terminate repeated", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), terminate, "", nil, Joined, ""},
 		{"terminate repeated while it destroys", with(stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), destroys), terminate, "", nil, Joined, ""},
 		{"terminate repeated when parked", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), terminate, "", nil, Admitted, ""},
@@ -95,6 +103,20 @@ func TestAdmit(t *testing.T) {
 		{"redeploy a ready machine", stands(create, done, ready), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "not allowed in status ready"},
 		{"redeploy a parked create", stands(create, parked, network), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Admitted, ""},
 		{"redeploy in a parked change", stands(change, parked, network), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "waits for a person"},
+		{"redeploy a create parked before it is told of other addresses", built(create, readdress(building), vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Admitted, ""},
+		{"redeploy a create parked after its addresses were given back", built(create, readdress(building), vmlinev1.Status_STATUS_IP_RELEASED), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Admitted, ""},
+		{"resume a create parked before it is told of other addresses", built(create, readdress(building), vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_RESUME, "", at(network), Admitted, ""},
+		{"resume it past what tells it", built(create, readdress(building), vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_RESUME, "", at(vmlinev1.Status_STATUS_SET_CLOUDINIT), Refused, "after set_firewall at the latest"},
+		{"the next step of a create parked before it is told of other addresses", with(built(create, readdress(building), vmlinev1.Status_STATUS_STOPPED), isStopped), vmlinev1.Operation_KIND_SET_CPU_RAM, "", nil, Admitted, ""},
+		{"remove over a create whose machine is off and not ready", with(built(create, readdress(building), vmlinev1.Status_STATUS_IP_RELEASED), isStopped), vmlinev1.Operation_KIND_REMOVE, "", nil, Admitted, ""},
+		{"redeploy in a parked suspension", stands(suspend, parked, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "waits for a person after stopped"},
+		{"resume in a parked change", stands(change, parked, vmlinev1.Status_STATUS_IP_RELEASED), vmlinev1.Operation_KIND_RESUME, "", at(network), Refused, "waits for a person after ip_released"},
+		{"redeploy what a reinstallation is to replace", stands(reinstall, parked, vmlinev1.Status_STATUS_REINSTALL), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Refused, "the machine that it is to replace still stands"},
+		{"resume over what a reinstallation is to replace", stands(reinstall, parked, vmlinev1.Status_STATUS_PLANNED), vmlinev1.Operation_KIND_RESUME, "", at(network), Refused, "the machine that it is to replace still stands"},
+		{"remove what a reinstallation is to replace", with(stands(reinstall, parked, vmlinev1.Status_STATUS_PLANNED), isStopped), vmlinev1.Operation_KIND_REMOVE, "", nil, Refused, "the machine that it is to replace still stands"},
+		{"another reinstallation over one that is parked before it removes", stands(reinstall, parked, vmlinev1.Status_STATUS_PLANNED), reinstall, "", &vmlinev1.Params{Template: "other"}, Admitted, ""},
+		{"cancel a reinstallation that is parked before it removes", stands(reinstall, parked, vmlinev1.Status_STATUS_PLANNED), vmlinev1.Operation_KIND_CANCEL, "", nil, Admitted, ""},
+		{"redeploy over a parked reinstallation that has nothing to replace", with(stands(reinstall, parked, vmlinev1.Status_STATUS_PLANNED), wasRemoved), vmlinev1.Operation_KIND_REDEPLOY, "", nil, Admitted, ""},
 		{"retry of nothing", stands(create, done, ready), vmlinev1.Operation_KIND_RETRY, "", nil, Refused, "not allowed in status ready"},
 		{"retry", stands(change, parked, network), vmlinev1.Operation_KIND_RETRY, "", nil, Admitted, ""},
 		{"resume", stands(create, parked, network), vmlinev1.Operation_KIND_RESUME, "", at(vmlinev1.Status_STATUS_SET_FIREWALL), Admitted, ""},
@@ -104,7 +126,7 @@ func TestAdmit(t *testing.T) {
 		{"cancel a create", stands(create, inHand, network), vmlinev1.Operation_KIND_CANCEL, "", nil, Admitted, ""},
 		{"cancel a termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "in progress"},
 		{"cancel a parked termination", stands(terminate, parked, vmlinev1.Status_STATUS_TERMINATE), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "waits for a person"},
-		{"cancel a reinstallation of what is gone", with(stands(vmlinev1.Operation_KIND_REINSTALL, parked, vmlinev1.Status_STATUS_REMOVED), wasRemoved), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "cannot be made again"},
+		{"cancel a reinstallation of what is gone", with(stands(reinstall, parked, vmlinev1.Status_STATUS_REMOVED), wasRemoved), vmlinev1.Operation_KIND_CANCEL, "", nil, Refused, "cannot be made again"},
 		{"cancel an adoption that has its mark", stands(vmlinev1.Operation_KIND_ADOPT, parked, vmlinev1.Status_STATUS_ADOPTED), vmlinev1.Operation_KIND_CANCEL, "", nil, Admitted, ""},
 		{"reset the status", stands(create, parked, network), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Admitted, ""},
 		{"reset the status of nothing", with(stands(create, parked, network), isNowhere), vmlinev1.Operation_KIND_RESET_STATUS, "", at(ready), Refused, "no machine was made yet"},
@@ -142,16 +164,16 @@ func TestLocksDoNotCount(t *testing.T) {
 	}
 }
 
-// TestNothingDestroysWhatACustomerUses: in ready and suspended, and while something other than building
-// goes on, only these commands lead to a removal.
+// TestNothingDestroysWhatACustomerUses: in ready and suspended, while something other than building goes on, and
+// while a reinstallation has not taken the old machine away, only these commands lead to a removal.
 func TestNothingDestroysWhatACustomerUses(t *testing.T) {
 	may := []vmlinev1.Operation_Kind{
-		terminate, vmlinev1.Operation_KIND_REINSTALL, vmlinev1.Operation_KIND_REMOVE, vmlinev1.Operation_KIND_RETRY,
+		terminate, reinstall, vmlinev1.Operation_KIND_REMOVE, vmlinev1.Operation_KIND_RETRY,
 	}
 	for _, s := range admissionScenes() {
 		op := s.vm.GetOperation()
 		atRest := op.GetState() == done && (s.vm.GetStatus() == ready || s.vm.GetStatus() == vmlinev1.Status_STATUS_SUSPENDED)
-		if s.vm == nil || !atRest && (op.GetState() == done || builds(Goal(op)) || Goal(op) == terminate) {
+		if s.vm == nil || !atRest && (op.GetState() == done || builds(Goal(op)) && !replaces(s.vm) || Goal(op) == terminate) {
 			continue
 		}
 		for _, r := range routes {

@@ -56,6 +56,23 @@ func TestWays(t *testing.T) {
 		{"retry of a suspension", half(suspend, parked, ready, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_RETRY, 0, suspend, "stopped suspended"},
 		{"retry of a create", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RETRY, 0, create, "set_network set_firewall set_cloudinit starting ready"},
 		{"retry of a termination", half(terminate, parked, ready, vmlinev1.Status_STATUS_REMOVED), vmlinev1.Operation_KIND_RETRY, 0, terminate, "removed vmid_released terminated"},
+		{"retry of a create that its start has left off", half(create, parked, NoVM, vmlinev1.Status_STATUS_STARTING), vmlinev1.Operation_KIND_RETRY, 0, create, "starting starting ready"},
+		{"retry of a change that its start has left off", half(change, parked, ready, vmlinev1.Status_STATUS_IP_RELEASED), vmlinev1.Operation_KIND_RETRY, 0, change, "ip_released starting ready"},
+		{"retry of a reboot that has left it off", half(vmlinev1.Operation_KIND_REBOOT, parked, ready, vmlinev1.Status_STATUS_REBOOTED), vmlinev1.Operation_KIND_RETRY, 0, vmlinev1.Operation_KIND_REBOOT, "rebooted starting ready"},
+		{"retry of a start that was refused", half(vmlinev1.Operation_KIND_START, parked, ready, ready), vmlinev1.Operation_KIND_RETRY, 0, vmlinev1.Operation_KIND_START, "ready starting ready"},
+		{
+			"resume of what was to be told of other addresses", built(create, readdress(building), vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_RESUME, vmlinev1.Status_STATUS_SET_NETWORK, create,
+			"set_network stopped set_firewall set_cloudinit starting ip_released ready",
+		},
+		{
+			"resume of what was to be told of other addresses, earlier", built(create, readdress(building), vmlinev1.Status_STATUS_SET_IP), vmlinev1.Operation_KIND_RESUME, vmlinev1.Status_STATUS_CLONE, create,
+			"clone migrated stopped " + strings.ReplaceAll(names(between(vmlinev1.Status_STATUS_SET_CPU_RAM, vmlinev1.Status_STATUS_STARTING)), ",", "") + " ip_released ready",
+		},
+		{
+			"button for what was to be told of other addresses", with(built(create, readdress(building), vmlinev1.Status_STATUS_SET_FIREWALL), isStopped), vmlinev1.Operation_KIND_SET_CLOUDINIT, 0, create,
+			"set_firewall stopped set_cloudinit starting ip_released ready",
+		},
+		{"resume of what was told of other addresses", built(create, readdress(building), vmlinev1.Status_STATUS_IP_RELEASED), vmlinev1.Operation_KIND_RESUME, vmlinev1.Status_STATUS_STARTING, create, "starting ready"},
 		{"resume", half(create, parked, NoVM, network), vmlinev1.Operation_KIND_RESUME, vmlinev1.Status_STATUS_SET_CLOUDINIT, create, "set_cloudinit starting ready"},
 		{"cancel of a create", half(create, inHand, NoVM, network), vmlinev1.Operation_KIND_CANCEL, 0, terminate, "terminate removed vmid_released terminated"},
 		{"cancel of a suspension", half(suspend, inHand, ready, vmlinev1.Status_STATUS_STOPPED), vmlinev1.Operation_KIND_CANCEL, 0, unsuspend, "stopped starting ready"},
@@ -88,11 +105,17 @@ func TestACreateOverAMachineOfAnotherNetwork(t *testing.T) {
 	first := &vmlinev1.Package{Cluster: "dc1", Template: "debian", Network: &vmlinev1.Network{Ipv4Count: 2}}
 	for _, tt := range []struct {
 		name string
+		way  []vmlinev1.Status
 		vmid uint32
 		ipv4 uint32
 		want bool
-	}{{"the same", 100, 2, false}, {"another", 100, 1, true}, {"another, and nothing was begun", 0, 1, false}} {
-		vm := half(create, parked, NoVM, vmlinev1.Status_STATUS_SET_NETWORK)
+	}{
+		{"the same", building, 100, 2, false},
+		{"another", building, 100, 1, true},
+		{"another, and nothing was begun", building, 0, 1, false},
+		{"the same again, before it was told", readdress(building), 100, 2, true},
+	} {
+		vm := built(create, tt.way, vmlinev1.Status_STATUS_SET_NETWORK)
 		vm.Package, vm.Vmid = first, tt.vmid
 		next := &vmlinev1.Package{Cluster: "dc1", Template: "debian", Cores: 4, Network: &vmlinev1.Network{Ipv4Count: tt.ipv4}}
 		route := Begin(vm, &vmlinev1.Command{Id: "new", Kind: create, Package: next}, time.Unix(0, 0), nil).GetOperation().GetRoute()

@@ -157,6 +157,16 @@ func Passed(vm *vmlinev1.VM, status vmlinev1.Status) bool {
 	return slices.ContainsFunc(vm.GetOperation().GetReached(), func(r *vmlinev1.Reached) bool { return r.GetStatus() == status })
 }
 
+// switchingOn are the statuses after which a machine is to be seen running.
+var switchingOn = []vmlinev1.Status{
+	vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_REBOOTED, vmlinev1.Status_STATUS_RESET,
+}
+
+// SwitchedOn says whether an operation has switched its machine on so far.
+func SwitchedOn(op *vmlinev1.Operation) bool {
+	return slices.ContainsFunc(op.GetReached(), func(r *vmlinev1.Reached) bool { return slices.Contains(switchingOn, r.GetStatus()) })
+}
+
 // PurposeDestroy is the purpose of the task that destroys a machine. Nothing interrupts it.
 const PurposeDestroy = "destroy"
 

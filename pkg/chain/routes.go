@@ -170,9 +170,8 @@ var (
 	standing  = []vmlinev1.Status{vmlinev1.Status_STATUS_READY, vmlinev1.Status_STATUS_SUSPENDED}
 	nothing   = []vmlinev1.Status{NoVM, vmlinev1.Status_STATUS_TERMINATED}
 	withVM    = slices.DeleteFunc(allStatuses(), func(s vmlinev1.Status) bool { return slices.Contains(nothing, s) })
-	unready   = slices.Concat(building[:len(building)-1], []vmlinev1.Status{vmlinev1.Status_STATUS_REINSTALL, vmlinev1.Status_STATUS_REMOVED})
-	withParts = slices.Concat(between(vmlinev1.Status_STATUS_CLONE, vmlinev1.Status_STATUS_READY),
-		[]vmlinev1.Status{vmlinev1.Status_STATUS_REINSTALL, vmlinev1.Status_STATUS_STOPPED})
+	unready   = slices.Concat(building[:len(building)-1], []vmlinev1.Status{vmlinev1.Status_STATUS_REMOVED})
+	withParts = slices.Concat(between(vmlinev1.Status_STATUS_CLONE, vmlinev1.Status_STATUS_READY), []vmlinev1.Status{vmlinev1.Status_STATUS_STOPPED})
 )
 
 func allStatuses() []vmlinev1.Status {
@@ -300,7 +299,7 @@ var routes = []Route{
 	},
 	{
 		Kind: vmlinev1.Operation_KIND_RETRY, Label: "Retry", Parked: true, Operator: true, Dynamic: retryWay,
-		Does: "takes a parked operation up at the step where it stopped",
+		Does: "takes a parked operation up at the step where it stopped; a machine that its start has left switched off is started again",
 	},
 	{
 		Kind: vmlinev1.Operation_KIND_RESUME, Label: "Resume", From: unready, Building: true, Operator: true, Needs: []Param{ParamStatus}, Dynamic: resumeWay,

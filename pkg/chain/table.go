@@ -71,13 +71,39 @@ func busy(kind vmlinev1.Operation_Kind, state vmlinev1.Operation_State, power vm
 			statuses[i] = origin
 		}
 	}
-	half := (len(statuses) + 1) / 2
-	vm.Operation = &vmlinev1.Operation{Id: "earlier", Kind: kind, State: state, Route: statuses, Before: &vmlinev1.Before{Status: origin}}
-	for _, s := range statuses[:half] {
+	vm.Operation = &vmlinev1.Operation{Id: "earlier", Kind: kind, State: state, Before: &vmlinev1.Before{Status: origin}}
+	reach(vm, statuses, (len(statuses)+1)/2)
+	return vm
+}
+
+// reach has the VM's operation come so far on a route.
+func reach(vm *vmlinev1.VM, route []vmlinev1.Status, steps int) {
+	vm.Operation.Route = route
+	for _, s := range route[:steps] {
 		vm.Operation.Reached = append(vm.Operation.Reached, &vmlinev1.Reached{Status: s})
 		vm.Status = s
 	}
-	return vm
+}
+
+// waiting are VMs whose operation has parked where its way has another status than the chain.
+func waiting() []scene {
+	var all []scene
+	for _, w := range []struct {
+		kind   vmlinev1.Operation_Kind
+		origin vmlinev1.Status
+		route  []vmlinev1.Status
+		at     vmlinev1.Status
+	}{
+		{vmlinev1.Operation_KIND_CREATE, NoVM, readdress(building), vmlinev1.Status_STATUS_STOPPED},
+		{vmlinev1.Operation_KIND_CREATE, NoVM, readdress(building), vmlinev1.Status_STATUS_IP_RELEASED},
+		{vmlinev1.Operation_KIND_REINSTALL, vmlinev1.Status_STATUS_READY, routeOf[vmlinev1.Operation_KIND_REINSTALL].Statuses, vmlinev1.Status_STATUS_PLANNED},
+	} {
+		vm := rest(w.origin, stopped)
+		vm.Operation = &vmlinev1.Operation{Id: "earlier", Kind: w.kind, State: vmlinev1.Operation_STATE_PARKED, Before: &vmlinev1.Before{Status: w.origin}}
+		reach(vm, w.route, slices.Index(w.route, w.at)+1)
+		all = append(all, scene{fmt.Sprintf("%s parked at %s", KindName(w.kind), Name(w.at)), vm})
+	}
+	return all
 }
 
 // during are the operations that the admission table shows under way: one of each way of behaving.
@@ -100,6 +126,7 @@ func admissionScenes() []scene {
 			all = append(all, scene{fmt.Sprintf("%s %s at %s", KindName(kind), StateName(state), Name(vm.GetStatus())), vm})
 		}
 	}
+	all = append(all, waiting()...)
 	destroying := busy(vmlinev1.Operation_KIND_REINSTALL, vmlinev1.Operation_STATE_RUNNING, stopped)
 	destroying.Task = &vmlinev1.Task{Purpose: PurposeDestroy}
 	return append(all, scene{"reinstall destroying", destroying})

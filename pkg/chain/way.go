@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
@@ -29,28 +27,10 @@ func (r Route) wayOf(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
 			statuses[i] = r.origin(vm)
 		}
 	}
-	if r.Kind == vmlinev1.Operation_KIND_CREATE && readdressed(vm, cmd) {
-		statuses = readdressing
+	if r.Kind == vmlinev1.Operation_KIND_CREATE && orderedAnew(vm, cmd) {
+		statuses = readdress(statuses)
 	}
 	return way{statuses: statuses}, nil
-}
-
-// readdressing is the way of a create that goes on with a machine which may use addresses that it is not to
-// keep: they are taken off it while it stands still, and then given back.
-var readdressing = slices.Concat(
-	between(vmlinev1.Status_STATUS_CREATION, vmlinev1.Status_STATUS_MIGRATED),
-	[]vmlinev1.Status{vmlinev1.Status_STATUS_STOPPED},
-	between(vmlinev1.Status_STATUS_SET_CPU_RAM, vmlinev1.Status_STATUS_STARTING),
-	[]vmlinev1.Status{vmlinev1.Status_STATUS_IP_RELEASED, vmlinev1.Status_STATUS_READY},
-)
-
-// readdressed says that a machine was begun, or may have been, for another network than the order's.
-func readdressed(vm *vmlinev1.VM, cmd *vmlinev1.Command) bool {
-	if vm.GetVmid() == 0 || vm.GetStatus() == vmlinev1.Status_STATUS_TERMINATED {
-		return false
-	}
-	return slices.ContainsFunc(vm.GetAddresses(), (*vmlinev1.Address).GetLeaving) ||
-		!proto.Equal(vm.GetPackage().GetNetwork(), cmd.GetPackage().GetNetwork())
 }
 
 // origin is the status that Same stands for: where the VM was, also when the command takes up a parked
@@ -68,8 +48,7 @@ func stepWay(step vmlinev1.Status) func(*vmlinev1.VM, *vmlinev1.Command) (way, e
 	return func(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 		origin := vm.GetStatus()
 		if origin != vmlinev1.Status_STATUS_READY {
-			rest := slices.Concat([]vmlinev1.Status{origin}, from(step))
-			return way{rest, vmlinev1.Operation_KIND_CREATE}, nil
+			return onward(vm, slices.Concat([]vmlinev1.Status{origin}, from(step)))
 		}
 		if step == vmlinev1.Status_STATUS_CLONE {
 			return way{}, errors.New("the machine exists; reinstall builds it anew")
@@ -78,12 +57,18 @@ func stepWay(step vmlinev1.Status) func(*vmlinev1.VM, *vmlinev1.Command) (way, e
 	}
 }
 
+// retryWay goes on where the operation stopped. A machine that was switched on and is not ready may be off again:
+// then its start is a part of what is repeated.
 func retryWay(vm *vmlinev1.VM, _ *vmlinev1.Command) (way, error) {
 	op := vm.GetOperation()
 	if op.GetState() != vmlinev1.Operation_STATE_PARKED {
 		return way{}, errors.New("no operation of it waits for a person")
 	}
-	return way{slices.Concat([]vmlinev1.Status{vm.GetStatus()}, Ahead(op)), Goal(op)}, nil
+	statuses := []vmlinev1.Status{vm.GetStatus()}
+	if slices.Index(Ahead(op), vmlinev1.Status_STATUS_READY) == 0 && SwitchedOn(op) {
+		statuses = append(statuses, vmlinev1.Status_STATUS_STARTING)
+	}
+	return way{append(statuses, Ahead(op)...), Goal(op)}, nil
 }
 
 func resumeWay(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
@@ -94,7 +79,7 @@ func resumeWay(vm *vmlinev1.VM, cmd *vmlinev1.Command) (way, error) {
 	case at >= slices.Index(building, vmlinev1.Status_STATUS_CLONE) && vm.GetVmid() == 0:
 		return way{}, fmt.Errorf("no machine was made yet, so the chain cannot be taken up after %s", Name(status))
 	}
-	return way{from(status), vmlinev1.Operation_KIND_CREATE}, nil
+	return onward(vm, from(status))
 }
 
 // resettable are the statuses that a person may set.

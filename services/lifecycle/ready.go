@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pve"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
@@ -15,17 +15,9 @@ import (
 // keptRunning is what a machine that is not ready leaves behind.
 const keptRunning = "The machine runs."
 
-// switchedOn are the statuses after which a machine is to be seen running.
-var switchedOn = []vmlinev1.Status{
-	vmlinev1.Status_STATUS_STARTING, vmlinev1.Status_STATUS_REBOOTED, vmlinev1.Status_STATUS_RESET,
-}
-
 // demands says whether the operation has switched the machine on, so that it is ready only when it runs.
 func demands(vm *vmlinev1.VM) bool {
-	passed := slices.ContainsFunc(vm.GetOperation().GetReached(), func(r *vmlinev1.Reached) bool {
-		return slices.Contains(switchedOn, r.GetStatus())
-	})
-	return passed && vm.GetWantedPower() != stopped
+	return chain.SwitchedOn(vm.GetOperation()) && vm.GetWantedPower() != stopped
 }
 
 // ready sees the machine run and, where the package asks, the guest agent answer or cloud-init end. An
@@ -46,12 +38,21 @@ func (l *lifecycle) ready(ctx context.Context, t *bus.Trigger) (bus.Outcome, err
 		return 0, err
 	}
 	if t.VM.GetRemoteStatus() != running {
-		return 0, &bus.RetryAfter{Err: fmt.Errorf("VM %d does not run after its start", t.VM.GetVmid()), After: lookAgain}
+		return 0, &bus.RetryAfter{Err: fallen(t.VM), After: lookAgain}
 	}
 	if !asks {
 		return bus.Done, nil
 	}
 	return bus.Done, notYet(answer(ctx, c, t.VM))
+}
+
+// fallen says that the machine has been started and does not run. It is not started again and again: somebody may
+// have switched it off.
+func fallen(vm *vmlinev1.VM) error {
+	return &bus.Lasting{
+		Err:  fmt.Errorf("VM %d does not run after its start", vm.GetVmid()),
+		Next: "Find out on Proxmox why it is off; then retry, which starts it again.",
+	}
 }
 
 // notYet has a guest that does not answer as it should asked again soon, unless a person is needed.
