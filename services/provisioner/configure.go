@@ -222,6 +222,14 @@ func enlarged(vm *vmlinev1.VM) {
 	}
 }
 
+// recognized is seen of a machine whose tag may be missing, because a person has taken the chain up after the steps
+// that set it. Until it has one, its mark alone proves it.
+func recognized(vm *vmlinev1.VM, found machine.Found) {
+	if slices.Contains(found.Config.Tags(), machine.Tag) {
+		seen(vm, found)
+	}
+}
+
 // grow enlarges the first disk that is too small. A resize that belongs to a later step is only started:
 // that step waits for it.
 func (w *configuring) grow(ctx context.Context) (bus.Outcome, error) {

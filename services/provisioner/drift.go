@@ -108,7 +108,7 @@ func (p *provisioner) driftOf(ctx context.Context, e bus.Entry) error {
 	if nic, err := cfg.Net("net0"); err == nil && nic.MAC != "" && vm.GetMac() != "" && nic.MAC != vm.GetMac() {
 		vm.Warnings = append(vm.Warnings, fmt.Sprintf("somebody has given the network card another MAC: %s instead of %s", nic.MAC, vm.GetMac()))
 	}
-	seen(vm, machine.Found{Node: vm.GetNode(), Config: cfg})
+	recognized(vm, machine.Found{Node: vm.GetNode(), Config: cfg})
 	if proto.Equal(vm, e.VM) {
 		return nil
 	}

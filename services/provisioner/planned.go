@@ -48,7 +48,7 @@ func (p *provisioner) planned(ctx context.Context, t *bus.Trigger) (bus.Outcome,
 	if others && m.Running && len(decision.Stop) == 0 {
 		note(op, "The guest learns of changed addresses at its next boot.")
 	}
-	seen(t.VM, found)
+	recognized(t.VM, found)
 	return bus.Done, nil
 }
 

@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,4 +119,29 @@ func TestWhatAParkedReinstallationIsToReplace(t *testing.T) {
 			r.CheckReserved(i+1, i+1)
 		})
 	}
+}
+
+// TestAMachineThatWasResumedPastItsTag is known by its mark alone, until a change of its package gives it the tag.
+func TestAMachineThatWasResumedPastItsTag(t *testing.T) {
+	r := New(t, Options{})
+	r.StartAll()
+	const ref = "untagged-1"
+	mend := r.Sim.AddFault(pvesim.Fault{Kind: pvesim.Refuse, Method: http.MethodPost, Path: "/nodes/*/qemu/*/config", Code: http.StatusForbidden, Text: "Permission check failed (/vms, VM.Config.CPU)"})
+	r.Order(ref, Small("web"))
+	stuck := r.Await(ref, Parked)
+	mend()
+	r.Sim.SetRunning(int(stuck.GetVmid()), true)
+	r.Await(ref, settledAs(r.SendWith(ref, vmlinev1.Operation_KIND_RESUME, nil, &vmlinev1.Params{Status: vmlinev1.Status_STATUS_STARTING})))
+	r.Await(ref, Ended(vmlinev1.Operation_KIND_RESUME))
+	if machine, _ := r.Sim.VM(int(stuck.GetVmid())); len(machine.Tags) > 0 {
+		t.Fatalf("it has the tags %v", machine.Tags)
+	}
+	vm := r.Await(ref, settledAs(r.Send(ref, changePackage, with(func(p *vmlinev1.Package) { p.Cores = 2 }))))
+	machine, _ := r.Sim.VM(int(vm.GetVmid()))
+	if vm.GetOperation().GetState() != succeeded || machine.Config["cores"] != "2" || !slices.Contains(machine.Tags, "vmline") || vm.GetVmgenid() != machine.Config["vmgenid"] {
+		t.Errorf("it ended %s with %v: %v", vm.GetOperation().GetState(), machine, vm.GetProblem())
+	}
+	r.Await(ref, settledAs(r.Terminate(ref)))
+	r.CheckLog(ref)
+	r.CheckReserved(0, 0)
 }
