@@ -57,7 +57,8 @@ func Order(vm *vmlinev1.VM) vmlinev1.Operation_Kind {
 //	parked                admitted again           admitted        queued      admitted             refused
 //	ended                 by the VM's status: joined where the command leads, admitted in its From, else refused
 //
-// What would be queued joins what stands in the queue with the same goal.
+// What would be queued joins what stands in the queue with the same goal. What would join an operation takes
+// the place of the contrary that is queued behind it: the later wish counts.
 //
 // A destroy task in flight is never interrupted: what would interrupt it is queued. Locks of Proxmox do
 // not count: the steps wait for them.
@@ -104,12 +105,13 @@ func overRunning(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	op := vm.GetOperation()
 	destroying := vm.GetTask().GetPurpose() == PurposeDestroy
 	mayInterrupt := slices.Contains(route.Interrupts, Goal(op))
+	undone := route.Queues && vm.GetQueued() != nil && vm.GetQueued().GetKind() != route.Kind
 	switch {
-	case Goal(op) == route.Kind && sameWishes(route, vm, cmd):
+	case Goal(op) == route.Kind && sameWishes(route, vm, cmd) && !undone:
 		return Decision{Verdict: Joined, Operation: op}
 	case mayInterrupt && !destroying:
 		return Decision{Verdict: Admitted}
-	case route.Queues && Goal(op) != vmlinev1.Operation_KIND_TERMINATE && Goal(op) != route.Kind:
+	case route.Queues && Goal(op) != vmlinev1.Operation_KIND_TERMINATE && (Goal(op) != route.Kind || undone):
 		return behind(route, vm, cmd)
 	}
 	reason := fmt.Sprintf("operation %s (%s) is in progress, last step %s", op.GetId(), KindName(op.GetKind()), Name(vm.GetStatus()))

@@ -39,9 +39,14 @@ func built(kind vmlinev1.Operation_Kind, route []vmlinev1.Status, status vmlinev
 
 func with(vm *vmlinev1.VM, change func(*vmlinev1.VM)) *vmlinev1.VM { change(vm); return vm }
 
-func isStopped(vm *vmlinev1.VM)  { vm.RemoteStatus = stopped }
-func destroys(vm *vmlinev1.VM)   { vm.Task = &vmlinev1.Task{Purpose: PurposeDestroy} }
-func isQueued(vm *vmlinev1.VM)   { vm.Queued = &vmlinev1.Queued{Id: "q", Kind: suspend} }
+func isStopped(vm *vmlinev1.VM) { vm.RemoteStatus = stopped }
+func destroys(vm *vmlinev1.VM)  { vm.Task = &vmlinev1.Task{Purpose: PurposeDestroy} }
+func isQueued(vm *vmlinev1.VM)  { behindIt(suspend)(vm) }
+
+// behindIt has a command of the kind in the VM's queue.
+func behindIt(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) {
+	return func(vm *vmlinev1.VM) { vm.Queued = &vmlinev1.Queued{Id: "q", Kind: kind} }
+}
 func isNowhere(vm *vmlinev1.VM)  { vm.Vmid = 0 }
 func wasRemoved(vm *vmlinev1.VM) { vm.Operation.Before.Status = vmlinev1.Status_STATUS_REMOVED }
 
@@ -85,6 +90,8 @@ func TestAdmit(t *testing.T) {
 		{"suspend over a parked create", stands(create, parked, network), suspend, "", nil, Queued, ""},
 		{"suspend during termination", stands(terminate, inHand, vmlinev1.Status_STATUS_TERMINATE), suspend, "", nil, Refused, "in progress"},
 		{"suspend twice", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), suspend, "", nil, Joined, ""},
+		{"suspend while it is suspended and the contrary is queued", with(stands(suspend, inHand, ready), behindIt(unsuspend)), suspend, "", nil, Queued, ""},
+		{"suspend while it is suspended and one is queued", with(stands(suspend, inHand, ready), behindIt(suspend)), suspend, "", nil, Joined, ""},
 		{"unsuspend while it is suspended", stands(suspend, inHand, ready), unsuspend, "", nil, Queued, ""},
 		{"start a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), vmlinev1.Operation_KIND_START, "", nil, Refused, "not allowed in status suspended"},
 		{"reboot a suspended VM", stands(suspend, done, vmlinev1.Status_STATUS_SUSPENDED), vmlinev1.Operation_KIND_REBOOT, "", nil, Refused, "not allowed in status suspended"},
@@ -188,19 +195,16 @@ func TestNothingDestroysWhatACustomerUses(t *testing.T) {
 }
 
 func TestQueuedCommandsBeginWhenNothingIsInTheirWay(t *testing.T) {
-	queue := func(kind vmlinev1.Operation_Kind) func(*vmlinev1.VM) {
-		return func(vm *vmlinev1.VM) { vm.Queued = &vmlinev1.Queued{Id: "q", Kind: kind} }
-	}
 	for _, tt := range []struct {
 		name string
 		vm   *vmlinev1.VM
 		due  bool
 	}{
-		{"suspend while it is made", with(stands(create, inHand, ready), queue(suspend)), false},
-		{"suspend while its making is parked", with(stands(create, parked, vmlinev1.Status_STATUS_CLONE), queue(suspend)), false},
-		{"suspend once it is ready", with(stands(create, done, ready), queue(suspend)), true},
-		{"terminate while the destruction runs", with(with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), destroys), queue(terminate)), false},
-		{"terminate once the destruction has ended", with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), queue(terminate)), true},
+		{"suspend while it is made", with(stands(create, inHand, ready), behindIt(suspend)), false},
+		{"suspend while its making is parked", with(stands(create, parked, vmlinev1.Status_STATUS_CLONE), behindIt(suspend)), false},
+		{"suspend once it is ready", with(stands(create, done, ready), behindIt(suspend)), true},
+		{"terminate while the destruction runs", with(with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), destroys), behindIt(terminate)), false},
+		{"terminate once the destruction has ended", with(stands(vmlinev1.Operation_KIND_REMOVE, inHand, ready), behindIt(terminate)), true},
 		{"nothing queued", stands(create, done, ready), false},
 	} {
 		if got := QueueDue(tt.vm); got != tt.due {

@@ -34,8 +34,8 @@ func Begin(last *vmlinev1.VM, cmd *vmlinev1.Command, now time.Time, newUID func(
 	}
 	vm.Status, vm.Event, vm.Operation = way.statuses[0], vmlinev1.Event_EVENT_ADMITTED, op
 	vm.Retry, vm.Problem, vm.Carried, vm.Warnings, vm.ProvenAt = nil, nil, nil, nil, nil
-	if vm.GetQueued().GetId() == cmd.GetId() || Goal(op) == vmlinev1.Operation_KIND_TERMINATE {
-		vm.Queued = nil
+	if vm.GetQueued().GetId() == cmd.GetId() || Goal(op) == vmlinev1.Operation_KIND_TERMINATE || route.Queues {
+		vm.Queued = nil // what queues came later, and replaces what is queued
 	}
 	if route.Wants != vmlinev1.RemoteStatus_REMOTE_STATUS_UNSPECIFIED {
 		vm.WantedPower = route.Wants

@@ -240,3 +240,14 @@ func TestANewOrderForATerminatedRefIsANewVM(t *testing.T) {
 		t.Errorf("it begins as %v", next)
 	}
 }
+
+// TestALaterWishReplacesWhatIsQueued: a suspension that is taken up again is not undone by what was queued before.
+func TestALaterWishReplacesWhatIsQueued(t *testing.T) {
+	for kind, kept := range map[vmlinev1.Operation_Kind]bool{suspend: false, vmlinev1.Operation_KIND_RETRY: true} {
+		last := with(stands(suspend, parked, ready), behindIt(unsuspend))
+		vm := Begin(last, &vmlinev1.Command{Id: "again", Ref: last.GetRef(), Kind: kind}, time.Now(), nil)
+		if (vm.GetQueued() != nil) != kept {
+			t.Errorf("after %s %v is queued", KindName(kind), vm.GetQueued())
+		}
+	}
+}

@@ -32,6 +32,13 @@ func (l *lifecycle) admit(ctx context.Context, cmd *vmlinev1.Command) error {
 		if first := slices.IndexFunc(log, func(e bus.Entry) bool { return has(e.VM, cmd) }); first >= 0 {
 			return l.decidedBefore(ctx, log, first, cmd)
 		}
+		if chain.QueueDue(last.VM) {
+			// It came first, and has only not begun yet: what comes now is decided over it.
+			if err := l.queued(ctx, last); err != nil {
+				return err
+			}
+			continue
+		}
 		decision, problem := l.decide(last.VM, cmd, log)
 		if problem != nil {
 			return l.refuse(ctx, cmd, problem, decision.Operation.GetId())
@@ -194,8 +201,9 @@ func (l *lifecycle) first(last *vmlinev1.VM, cmd *vmlinev1.Command) *vmlinev1.VM
 // an earlier one may just have ordered must not believe the first look: the order may still be on its way.
 func (l *lifecycle) settleAt(last, vm *vmlinev1.VM) *timestamppb.Timestamp {
 	removes := slices.Contains(vm.GetOperation().GetRoute(), vmlinev1.Status_STATUS_REMOVED)
-	step, _ := chain.Next(last)
-	ordering := last.GetVmid() != 0 && (step.To == vmlinev1.Status_STATUS_CLONE || last.GetStatus() == vmlinev1.Status_STATUS_SET_IP)
+	ahead := chain.Ahead(last.GetOperation()) // also of a parked operation: another worker may not have noticed
+	next := len(ahead) > 0 && ahead[0] == vmlinev1.Status_STATUS_CLONE
+	ordering := last.GetVmid() != 0 && (next || last.GetStatus() == vmlinev1.Status_STATUS_SET_IP)
 	switch {
 	case !removes:
 		return nil

@@ -172,8 +172,9 @@ func news(before, after *vmlinev1.VM) bool {
 	return !same || !slices.EqualFunc(before.GetDrift(), after.GetDrift(), func(a, b *vmlinev1.Drift) bool { return proto.Equal(a, b) })
 }
 
-// revived says whether a suspended machine runs, and no operation waits for a person to decide about it.
+// revived says whether a suspended machine runs, and no operation waits for a person to decide about it, nor a
+// command to begin.
 func revived(vm *vmlinev1.VM) bool {
 	return vm.GetStatus() == vmlinev1.Status_STATUS_SUSPENDED && vm.GetOperation().GetState() != vmlinev1.Operation_STATE_PARKED &&
-		drifted(vm, vmlinev1.Drift_KIND_POWER) != nil
+		vm.GetQueued() == nil && drifted(vm, vmlinev1.Drift_KIND_POWER) != nil
 }

@@ -39,6 +39,7 @@ func TestSettle(t *testing.T) {
 		{name: "the clone may be on its way, and is not", before: begun(standing(t, create, running, setIP)), waits: true},
 		{name: "the clone may be on its way, and comes", before: begun(standing(t, create, running, setIP)), waits: true, late: true},
 		{name: "the order of the clone is parked", before: begun(standing(t, create, parked, setIP)), waits: true},
+		{name: "the clone of a reinstallation is parked, and comes", before: begun(standing(t, vmlinev1.Operation_KIND_REINSTALL, parked, vmlinev1.Status_STATUS_REMOVED)), waits: true, late: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := New(t, Options{Settle: settle})
@@ -50,7 +51,7 @@ func TestSettle(t *testing.T) {
 			}
 			r.Start(chain.Lifecycle, Edge{Proxmox: clone.over})
 			id := r.Terminate("settle-1")
-			end := r.Await("settle-1", removed)
+			end := r.Await("settle-1", func(vm *vmlinev1.VM) bool { return removed(vm) && vm.GetOperation().GetId() == id })
 			began := r.admitted("settle-1", id)[0]
 			if (began.GetSettleAt() != nil) != tt.waits || end.GetSettleAt() != nil {
 				t.Errorf("it settles at %v, and at the end at %v", began.GetSettleAt(), end.GetSettleAt())
