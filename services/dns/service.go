@@ -57,30 +57,46 @@ func (s *service) settle(ctx context.Context, e bus.Entry) error {
 }
 
 // bring makes the records of a VM what its state says they should be, and returns what that is. former
-// are names that it may have had.
+// are names that it may have had. After each change the state is read again: another process may have made the
+// records of a newer one so in between, and would not learn that they are those of an older one now.
 func (s *service) bring(ctx context.Context, e bus.Entry, former []string) (record.Records, error) {
-	ref := e.VM.GetRef()
-	turn := s.turns.of(ref)
+	turn := s.turns.of(e.VM.GetRef())
 	turn.Lock()
 	defer turn.Unlock()
-	records := record.Compute(e.VM, s.zones)
+	for {
+		records, changed, err := s.bringOnce(ctx, e, former)
+		if !changed {
+			return records, err
+		}
+		last, lastErr := s.bus.Last(ctx, e.VM.GetRef())
+		if lastErr != nil || last.Seq == e.Seq {
+			return records, errors.Join(err, lastErr)
+		}
+		e = last
+	}
+}
+
+// bringOnce makes the records so once, and says whether it may have changed any.
+func (s *service) bringOnce(ctx context.Context, e bus.Entry, former []string) (records record.Records, changed bool, err error) {
+	ref := e.VM.GetRef()
+	records = record.Compute(e.VM, s.zones)
 	have, seen := s.recall(ref)
 	if seen && e.Seq < have.seq {
-		return records, nil
+		return records, false, nil
 	}
 	if have.mark != records.Mark {
 		// A former VM of the same ref, whose end this process has missed.
 		if err := s.drop(ctx, have.mark, have.names); err != nil {
-			return records, err
+			return records, true, err
 		}
 		have.names, have.cleared = nil, nil
 	}
 	next := known{seq: e.Seq, mark: records.Mark, digest: digestOf(records), cleared: have.cleared, problem: have.problem}
 	former = union(former, s.hinted(records.Mark))
 	next.names = union(union(have.names, records.Names()), former)
-	err := s.apply(ctx, records, next.names, !seen && len(former) == 0 && isNew(e.VM))
+	changed, err = s.apply(ctx, records, next.names, !seen && len(former) == 0 && isNew(e.VM))
 	if ctx.Err() != nil {
-		return records, ctx.Err() // stopping: the error says nothing about the records
+		return records, changed, ctx.Err() // stopping: the error says nothing about the records
 	}
 	if err == nil {
 		next.cleared = minus(union(next.cleared, next.names), owned(records))
@@ -89,7 +105,7 @@ func (s *service) bring(ctx context.Context, e bus.Entry, former []string) (reco
 	}
 	s.report(ref, &next, records.Notes, err)
 	s.remember(ref, next)
-	return records, err
+	return records, changed, err
 }
 
 // isNew tells that the VM is being made, so that most likely nothing of it stands yet.
@@ -113,34 +129,33 @@ func (s *service) drop(ctx context.Context, mark record.Mark, names []string) er
 }
 
 // apply compares the names with the servers, unless the VM is fresh, and changes what differs. A name that
-// a VM holds that is gone is taken from it.
-func (s *service) apply(ctx context.Context, records record.Records, names []string, fresh bool) error {
+// a VM holds that is gone is taken from it. It says whether there was anything to change.
+func (s *service) apply(ctx context.Context, records record.Records, names []string, fresh bool) (changed bool, err error) {
 	var current []plan.State
 	if !fresh {
-		var err error
 		if current, err = s.client.Lookup(ctx, records.Mark, names); err != nil {
-			return err
+			return false, err
 		}
 	}
 	changes := plan.Calculate(records, current)
-	err := s.client.Apply(ctx, records.Mark, changes)
+	err = s.client.Apply(ctx, records.Mark, changes)
 	freed := map[string]bool{}
 	for _, conflict := range update.Conflicts(err) {
 		ok, releaseErr := s.release(ctx, conflict)
 		if releaseErr != nil {
-			return errors.Join(err, releaseErr)
+			return true, errors.Join(err, releaseErr)
 		}
 		freed[conflict.Name] = ok
 	}
 	if !slices.ContainsFunc(changes, func(c plan.Change) bool { return freed[c.Name] }) {
-		return err
+		return len(changes) > 0, err
 	}
 	for i := range changes {
 		if freed[changes[i].Name] {
 			changes[i].Action = plan.Create
 		}
 	}
-	return s.client.Apply(ctx, records.Mark, changes)
+	return true, s.client.Apply(ctx, records.Mark, changes)
 }
 
 // release takes a name from its holder, with all that the holder has no longer, if our log says so. A
