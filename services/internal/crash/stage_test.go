@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -35,6 +36,7 @@ type stage struct {
 // newStage builds a rig with machines of somebody else's on it.
 func newStage(t testing.TB, o rig.Options) *stage {
 	t.Helper()
+	o.AckWait = cmp.Or(o.AckWait, time.Second) // so long a lost acknowledgement waits
 	s := &stage{Rig: rig.New(t, o), t: t}
 	for _, vmid := range []int{101, 103} {
 		err := s.Sim.AddVM(pvesim.VMSpec{
@@ -104,11 +106,14 @@ func (s *stage) expect(at strike) {
 	}
 }
 
+// patience is how long a stage waits for what has to come. Only a test that fails uses it up.
+const patience = time.Minute
+
 func (s *stage) await(what string, is func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !is(); <-tick.C {
+	for deadline := time.Now().Add(patience); !is(); <-tick.C {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("it does not come about that %s", what)
 		}
@@ -128,18 +133,18 @@ func (s *stage) makeVM(ref string, pkg *vmlinev1.Package) string {
 }
 
 // checkLooks waits for a finished machine to look so. Two workers of one step may both have added a firewall rule:
-// the one that was overtaken takes its own away, perhaps a moment after the VM is ready.
-func (s *stage) checkLooks(ref, want string) {
+// the one that was overtaken takes its own away, perhaps a moment after the VM is ready. what is where that was.
+func (s *stage) checkLooks(ref, want string, what ...any) {
 	s.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(patience); ; <-tick.C {
 		looks := s.portraitOf(ref)
 		if looks == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("the machine looks like\n%s\nnot like\n%s", looks, want)
+			s.t.Fatalf("%v the machine looks like\n%s\nnot like\n%s", what, looks, want)
 		}
 	}
 }

@@ -94,8 +94,8 @@ func strikes(calls map[strike]int) []strike {
 	return all
 }
 
-// play runs one scene. unstruck is told of a strike that found no such call.
-func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruck func(*testing.T)) {
+// play runs one scene. unstruck is told of a strike that has found no such call yet.
+func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruck func(*stage)) {
 	s.perform(t, instances, func(s *stage) {
 		act := func(name string, at strike, do func(*stage)) {
 			t.Run(name+"/"+at.String(), func(t *testing.T) {
@@ -103,7 +103,7 @@ func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruc
 				view.expect(at)
 				do(view)
 				if !view.struck() {
-					unstruck(t)
+					unstruck(view)
 				}
 			})
 		}
@@ -121,7 +121,8 @@ func (s *stage) play(t *testing.T, ref string, row scene, instances int, unstruc
 
 func TestKilledAtEveryCall(t *testing.T) {
 	eachScene(t, rig.Options{}, record(t, rig.Options{}, "small", "full"), func(t *testing.T, s *stage, ref string, row scene) {
-		s.play(t, ref, row, 1, func(t *testing.T) { t.Error("that call was not made") })
+		// A call that nothing waits for, such as an acknowledgement, may come a little later.
+		s.play(t, ref, row, 1, func(s *stage) { s.await("that call is made", s.struck) })
 	})
 }
 
@@ -133,7 +134,7 @@ func TestKilledAtEveryCallOfTwo(t *testing.T) {
 	eachScene(t, rig.Options{}, record(t, rig.Options{}, "full"), func(t *testing.T, s *stage, ref string, row scene) {
 		defer s.twice(t)()
 		struck.Add(2)
-		s.play(t, ref, row, 2, func(*testing.T) { unstruck.Add(1) })
+		s.play(t, ref, row, 2, func(*stage) { unstruck.Add(1) })
 	})
 	t.Logf("%d of %d strikes found no call", unstruck.Load(), struck.Load())
 	if unstruck.Load() > struck.Load()/10 {

@@ -19,7 +19,7 @@ func slow() rig.Options {
 	sim.Durations = pvesim.Durations{
 		Fork: d / 3, Clone: 2 * d, Config: d, Resize: d, Start: d, Stop: d, Destroy: d, SnapshotDelete: d, DeleteVolume: d,
 	}
-	return rig.Options{Sim: &sim, Settle: 500 * time.Millisecond}
+	return rig.Options{Sim: &sim}
 }
 
 // TestTerminatedAtEveryCall stops a creation at each of its calls, before and after, sends a
@@ -94,8 +94,9 @@ func (s *stage) interrupt(ref string, row scene, late bool) (reached bool) {
 // TestTerminatedBeforeTheCloneArrives holds the order of the clone until the termination has looked
 // for the machine and found none.
 func TestTerminatedBeforeTheCloneArrives(t *testing.T) {
-	for name, o := range map[string]rig.Options{"quick": {Settle: time.Second}, "slow": slow()} {
+	for name, o := range map[string]rig.Options{"quick": {}, "slow": slow()} {
 		t.Run(name, func(t *testing.T) {
+			o.Settle = 5 * time.Second // from its look on, the clone has the rest of that
 			s := newStage(t, o)
 			s.perform(t, 1, func(s *stage) {
 				h := newHold(true)

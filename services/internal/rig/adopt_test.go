@@ -34,7 +34,7 @@ func (r *Rig) stranger(vmid int, change map[string]string) {
 // TestAdopt binds refs to machines that somebody else has made. Nothing of them changes but mark and tag,
 // and the VM's state says what they are.
 func TestAdopt(t *testing.T) {
-	r := New(t, Options{})
+	r := New(t, Options{Now: hardly()})
 	r.StartAll()
 	r.stranger(4701, nil)
 	c := r.Proxmox()

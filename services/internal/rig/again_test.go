@@ -19,7 +19,8 @@ import (
 // TestACommandThatComesAgain: as long as its acknowledgements are lost, a command is delivered again and
 // again. It is admitted once and never refused, also when another has taken its place meanwhile.
 func TestACommandThatComesAgain(t *testing.T) {
-	r := New(t, Options{AckWait: 100 * time.Millisecond})
+	// A message that comes again for the 25th time comes no more, so it must not come too often.
+	r := New(t, Options{AckWait: time.Second})
 	losing := &acks{}
 	r.Start(chain.Lifecycle, Edge{Bus: losing.intercept})
 	for _, tt := range []struct {

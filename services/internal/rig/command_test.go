@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -173,11 +172,9 @@ var commands = []command{
 
 // TestTranscriptsOfCommands holds every call of the commands on a machine that is ready against what is
 // written down: unchanged means no call, calls that can be one are one, and nothing but what the command
-// is about changes. The services' clock is slow: what they read of the cluster serves for seconds, also those
-// that come next, and which calls that saves must not depend on how fast the machine is.
+// is about changes.
 func TestTranscriptsOfCommands(t *testing.T) {
-	begun := time.Now()
-	r := New(t, Options{Now: func() time.Time { return begun.Add(time.Since(begun) / 50) }})
+	r := New(t, Options{Now: hardly()})
 	r.StartAll()
 	for _, tt := range commands {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // costs one look.
 func TestTranscriptsOfPower(t *testing.T) {
 	parking := map[int]string{4791: "pve1", 4792: "pve2", 4793: "pve3"}
-	r := New(t, Options{Parking: []int{4791, 4792, 4793}})
+	r := New(t, Options{Parking: []int{4791, 4792, 4793}, Now: hardly()})
 	for vmid, node := range parking {
 		must(t, r.Sim.AddVM(pvesim.VMSpec{VMID: vmid, Node: node, Name: "parking"}))
 	}
@@ -78,7 +78,7 @@ func spareDisk(r *Rig, vm *vmlinev1.VM) {
 // TestTranscriptsOfBrokenOrders holds what it costs to take away what was built of an order that is
 // parked: to build it anew, and to give it up.
 func TestTranscriptsOfBrokenOrders(t *testing.T) {
-	r := New(t, Options{})
+	r := New(t, Options{Now: hardly()})
 	r.StartAll()
 	for _, tt := range []struct {
 		name string

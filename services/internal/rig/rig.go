@@ -45,9 +45,11 @@ type Options struct {
 	Zones []dns.Zone
 	// Retry of failed steps; zero fields mean delays of a few milliseconds.
 	Retry bus.RetryPolicy
-	// AckWait is how long a dead worker's message waits for the next one; 0 means 1 s.
+	// AckWait is how long a dead worker's message waits for the next one; 0 means 5 s. A machine that stands
+	// still for so long has every step in hand delivered twice, which costs calls that a test may count.
 	AckWait time.Duration
-	// Settle is lifecycle's wait for a clone on its way; 0 means 50 ms.
+	// Settle is lifecycle's wait for a clone on its way; 0 means 2 s: a request that was begun has reached the
+	// cluster by then, also on a busy machine.
 	Settle time.Duration
 	// Parking are the machines that keep disks which nobody uses.
 	Parking []int
@@ -121,10 +123,10 @@ func (o Options) withDefaults() Options {
 		o.Retry = bus.RetryPolicy{First: 5 * time.Millisecond, Cap: 100 * time.Millisecond}
 	}
 	if o.AckWait == 0 {
-		o.AckWait = time.Second
+		o.AckWait = 5 * time.Second
 	}
 	if o.Settle == 0 {
-		o.Settle = 50 * time.Millisecond
+		o.Settle = 2 * time.Second
 	}
 	if o.PollEvery == 0 {
 		o.PollEvery = 20 * time.Millisecond

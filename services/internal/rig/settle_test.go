@@ -23,7 +23,8 @@ func settling(vm *vmlinev1.VM) string {
 		vm.GetSettleAt().AsTime().Format(time.TimeOnly)
 }
 
-// TestSettle has a row for each state that a termination may overtake while there is no VM on Proxmox.
+// TestSettle has a row for each state that a termination may overtake while there is no VM on Proxmox. The time
+// passes once the wait is shown.
 func TestSettle(t *testing.T) {
 	const settle = 200 * time.Millisecond
 	for _, tt := range []struct {
@@ -42,7 +43,8 @@ func TestSettle(t *testing.T) {
 		{name: "the clone of a reinstallation is parked, and comes", before: begun(standing(t, vmlinev1.Operation_KIND_REINSTALL, parked, vmlinev1.Status_STATUS_REMOVED)), waits: true, late: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := New(t, Options{Settle: settle})
+			clock := pvesim.NewClock(time.Now())
+			r := New(t, Options{Settle: settle, Now: clock.Now})
 			tt.before.Vmgenid, tt.before.Mac = "", "" // not known before the clone is there
 			r.stand("settle-1", tt.before)
 			var clone lateClone
@@ -51,7 +53,12 @@ func TestSettle(t *testing.T) {
 			}
 			r.Start(chain.Lifecycle, Edge{Proxmox: clone.over})
 			id := r.Terminate("settle-1")
-			end := r.Await("settle-1", func(vm *vmlinev1.VM) bool { return removed(vm) && vm.GetOperation().GetId() == id })
+			own := func(vm *vmlinev1.VM) bool { return vm.GetOperation().GetId() == id }
+			if tt.waits {
+				r.Await("settle-1", func(vm *vmlinev1.VM) bool { return own(vm) && vm.GetRetry() != nil })
+				clock.Advance(settle)
+			}
+			end := r.Await("settle-1", func(vm *vmlinev1.VM) bool { return removed(vm) && own(vm) })
 			began := r.admitted("settle-1", id)[0]
 			if (began.GetSettleAt() != nil) != tt.waits || end.GetSettleAt() != nil {
 				t.Errorf("it settles at %v, and at the end at %v", began.GetSettleAt(), end.GetSettleAt())

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -55,15 +56,34 @@ func (r *Rig) AwaitRest(stream string, consumers ...string) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for _, name := range consumers {
-		for {
+		for last := uint64(0); ; <-tick.C {
 			consumer, err := js.Consumer(ctx, stream, name)
-			must(r.t, err)
-			if info := consumer.CachedInfo(); info.NumPending == 0 && info.NumAckPending == 0 {
+			if err != nil {
+				r.t.Fatalf("%s of %s is not at rest: %v", name, stream, err)
+			}
+			info := consumer.CachedInfo()
+			if last == 0 {
+				last = r.lastOf(ctx, js, stream, info.Config.FilterSubject)
+			}
+			// A message counts as pending only a moment after it was stored.
+			if info.Delivered.Stream >= last && info.NumPending == 0 && info.NumAckPending == 0 {
 				break
 			}
-			<-tick.C
 		}
 	}
+}
+
+// lastOf is the sequence of a stream's newest message with such a subject; 0 for none.
+func (r *Rig) lastOf(ctx context.Context, js jetstream.JetStream, stream, subject string) uint64 {
+	r.t.Helper()
+	s, err := js.Stream(ctx, stream)
+	must(r.t, err)
+	msg, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0
+	}
+	must(r.t, err)
+	return msg.Sequence
 }
 
 // AwaitRefusal returns why a command was not admitted. It fails the test when that takes too long.
