@@ -40,7 +40,7 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 			return p.met(ctx, c, t, found, err)
 		}
 	}
-	if err := p.overtaken(ctx, t.VM); err != nil {
+	if err := p.placeTaken(ctx, t.VM); err != nil {
 		var no *placement.Impossible
 		if !errors.As(err, &no) {
 			return 0, machine.Explain(err, nothingMade)
@@ -54,9 +54,9 @@ func (p *provisioner) clone(ctx context.Context, t *bus.Trigger) (bus.Outcome, e
 // cloneKept is what a clone that failed leaves behind.
 const cloneKept = "No machine was made. Its addresses and its VMID stay reserved."
 
-// overtaken says why the VM's place is taken after all, as *placement.Impossible, where the cluster has
+// placeTaken says why the VM's place is taken after all, as *placement.Impossible, where the cluster has
 // limits. What cannot be read now is no permission to clone.
-func (p *provisioner) overtaken(ctx context.Context, vm *vmlinev1.VM) error {
+func (p *provisioner) placeTaken(ctx context.Context, vm *vmlinev1.VM) error {
 	inv := p.inventories[vm.GetCluster()]
 	if inv.rules.limits() == (placement.Limits{}) {
 		return nil
@@ -76,13 +76,17 @@ func (p *provisioner) orderClone(ctx context.Context, c *pve.Client, t *bus.Trig
 		return 0, err
 	}
 	defer turn.end(ctx)
-	if err := t.Current(ctx); err != nil {
+	if err := p.overtaken(ctx, t, turn); err != nil {
 		return 0, err
 	}
 	upid, err := c.Clone(ctx, t.VM.GetTemplateNode(), int(t.VM.GetTemplateVmid()), order)
 	switch {
 	case pve.KindOf(err) == pve.Exists:
-		return p.inTheWay(ctx, c, t, err)
+		outcome, err := p.inTheWay(ctx, c, t, err)
+		if errors.Is(err, machine.ErrBeingMade) {
+			turn.runs() // whoever has ordered it
+		}
+		return outcome, err
 	case pve.KindOf(err) == pve.MaybeCommitted:
 		turn.runs() // perhaps
 		return 0, err

@@ -75,12 +75,12 @@ func (p *provisioner) orderMove(ctx context.Context, c *pve.Client, t *bus.Trigg
 		return 0, err
 	}
 	defer turn.end(ctx)
-	if err := t.Current(ctx); err != nil {
+	if err := p.overtaken(ctx, t, turn); err != nil {
 		return 0, err
 	}
 	upid, err := c.Migrate(ctx, t.VM.GetNode(), int(t.VM.GetVmid()), target(t.VM), options)
-	if pve.KindOf(err) == pve.MaybeCommitted {
-		turn.runs() // perhaps; where the machine is, is looked for before it is moved again
+	if pve.KindOf(err) == pve.MaybeCommitted || machine.LockOf(err) == "migrate" {
+		turn.runs() // perhaps, or by whoever has ordered it; where the machine is, is looked for before it is moved again
 	}
 	if err != nil && asked(t.VM) {
 		return 0, refusal(machine.Explain(err, kept))

@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -51,6 +52,19 @@ func (p *provisioner) turn(ctx context.Context, t *bus.Trigger, uses []lease.Use
 
 // runs says that the task was started.
 func (t *turn) runs() { t.taken = true }
+
+// overtaken looks whether the step is still asked for, as bus.Trigger's Current does. Whoever overtook it may be
+// another worker of the same step, which has started the task under the same lease: that stays then.
+func (p *provisioner) overtaken(ctx context.Context, t *bus.Trigger, turn *turn) error {
+	err := t.Current(ctx)
+	if !errors.Is(err, bus.ErrSuperseded) {
+		return err
+	}
+	if last, unknown := p.Bus.Last(ctx, t.VM.GetRef()); unknown != nil || last.VM.GetTask() != nil {
+		turn.runs()
+	}
+	return err
+}
 
 func (t *turn) end(ctx context.Context) {
 	switch {
