@@ -27,7 +27,7 @@ const (
 )
 
 // testTime bounds every wait of a test. It is only ever used up by a test that fails.
-const testTime = 30 * time.Second
+const testTime = 2 * time.Minute
 
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), testTime)

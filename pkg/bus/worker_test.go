@@ -344,16 +344,16 @@ func TestStoppingCostsOneDelivery(t *testing.T) {
 	checkLog(t, b, "a-1", create)
 }
 
-// TestHeartbeatsKeepALongStep works four times as long as AckWait on one delivery. The time is the
-// server's, so it really passes.
+// TestHeartbeatsKeepALongStep works twice as long as AckWait on one delivery. The time is the server's, so it
+// really passes; there is enough of it for a machine that stands still now and then.
 func TestHeartbeatsKeepALongStep(t *testing.T) {
 	t.Parallel()
-	const ackWait = 300 * time.Millisecond
+	const ackWait = 2 * time.Second
 	b := open(t, Options{Retry: quick, AckWait: ackWait})
 	var calls counter
 	runWorkers(t, b, func(ctx context.Context, trigger *Trigger) (Outcome, error) {
 		if trigger.Step.To == vmlinev1.Status_STATUS_CLONE {
-			_ = calls.intercept(ctx, "clone", func(ctx context.Context) error { return Pause(ctx, 4*ackWait) })
+			_ = calls.intercept(ctx, "clone", func(ctx context.Context) error { return Pause(ctx, 2*ackWait) })
 		}
 		return Done, nil
 	})

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -112,12 +113,16 @@ func TestDiffOfOneVM(t *testing.T) {
 	defer w.run()()
 	ask := func() *vmlinev1.DnsDiff {
 		reply := &vmlinev1.DnsDiffReply{}
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for w.bus.Ask(t.Context(), chain.DNS, bus.QuestionDiff, &vmlinev1.DnsDiffRequest{Ref: "shop-1"}, reply) != nil {
-			<-tick.C // it does not listen yet
+		for deadline := time.Now().Add(patience); ; { // it may not listen yet
+			err := w.bus.Ask(t.Context(), chain.DNS, bus.QuestionDiff, &vmlinev1.DnsDiffRequest{Ref: "shop-1"}, reply)
+			if err == nil {
+				return reply.GetVms()[0]
+			}
+			if !errors.Is(err, bus.ErrNobody) || time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+			w.must(bus.Pause(t.Context(), 5*time.Millisecond))
 		}
-		return reply.GetVms()[0]
 	}
 	if got := told(ask()); got != "shop-1: " {
 		t.Errorf("diff %s", got)

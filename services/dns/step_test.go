@@ -25,7 +25,7 @@ func asked(vm *vmlinev1.VM) *vmlinev1.VM {
 // await waits for a state of vm1.
 func (w *world) await(want func(*vmlinev1.VM) bool) *vmlinev1.VM {
 	w.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -19,10 +19,14 @@ import (
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	"github.com/vmline/vmline/pkg/nameserver"
+	"github.com/vmline/vmline/pkg/nameserver/bindtest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what has to come. Only one that fails uses it up.
+const patience = time.Minute
 
 const (
 	keyName   = "vmline-test."
@@ -72,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.addr = "127.0.0.1:0"
+	w.addr = bindtest.FreePort(t)
 	w.up()
 	t.Cleanup(w.down)
 	return w
@@ -227,7 +231,7 @@ func (w *world) absent(host int) {
 // eventually waits for a record.
 func (w *world) eventually(name, rrtype, want string) {
 	w.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for w.dig(name, rrtype) != want {
@@ -250,7 +254,7 @@ func (w *world) foreign(zoneName, name string, records ...string) {
 		m.Insert([]miekg.RR{rr})
 	}
 	m.SetTsig(keyName, miekg.HmacSHA256, 300, time.Now().Unix())
-	c := miekg.Client{Net: "tcp", TsigSecret: map[string]string{keyName: keySecret}}
+	c := miekg.Client{Net: "tcp", Timeout: patience, TsigSecret: map[string]string{keyName: keySecret}}
 	r, _, err := c.Exchange(m, w.addr)
 	w.must(err)
 	if r.Rcode != miekg.RcodeSuccess {

@@ -176,7 +176,7 @@ func TestBuildKilledAnywhere(t *testing.T) {
 				if _, err := w.instance(t, f).index.has(context.Background(), s.pools[0], "x/x"); err != nil && !f.dead {
 					t.Fatal(err)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				if err := s.index.open(ctx, s.pools[0]); err != nil {
 					t.Fatal(err)

@@ -170,7 +170,7 @@ func ends(vm *vmlinev1.VM) *vmlinev1.VM {
 
 func TestQuestionsAreAnsweredOnTheBus(t *testing.T) {
 	w := newWorld(t, startMiniredis(t))
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan error, 1)
 	cfg := Config{Bus: w.bus(t, nil), Redis: w.client(t), Pools: w.pools, Logger: slog.New(slog.DiscardHandler)}
 	go func() { ended <- Run(ctx, cfg) }()

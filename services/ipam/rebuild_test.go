@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +19,9 @@ func TestManyBuildAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.pools = []*vmlinev1.Pool{v4Pool("v4", "10.0.0.0/20")}
 		instances := []*service{w.instance(t, nil), w.instance(t, nil), w.instance(t, nil)}
+		for _, s := range instances {
+			s.index.patience = time.Minute // none of them dies, however long it is kept from its work
+		}
 		var g errgroup.Group
 		g.SetLimit(30)
 		for i := range 150 {

@@ -17,7 +17,7 @@ import (
 // until waits for the VM's state to become what is asked for.
 func until(t *testing.T, b *bus.Bus, ref string, want func(*vmlinev1.VM) bool) bus.Entry {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		last, err := b.Last(ctx, ref)

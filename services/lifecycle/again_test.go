@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
@@ -15,7 +16,7 @@ import (
 // deaf is a lifecycle whose acknowledgements get lost until hears, so that every command comes again.
 func deaf(t *testing.T) (w *world, hears func()) {
 	t.Helper()
-	w = &world{rig.New(t, rig.Options{})}
+	w = &world{rig.New(t, rig.Options{AckWait: time.Second})}
 	var heard atomic.Bool
 	w.Start(chain.Lifecycle, rig.Edge{Bus: func(ctx context.Context, call string, do func(context.Context) error) error {
 		if call == "msg.ack" && !heard.Load() {

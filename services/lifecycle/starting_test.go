@@ -17,7 +17,8 @@ import (
 // proven longer ago is, and a machine that has become somebody else's meanwhile is not started.
 func TestAStartRestsOnAYoungProof(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, rig.Options{})
+	now := time.Now() // stands still, so that a proof does not grow old meanwhile
+	w := newWorld(t, rig.Options{Now: func() time.Time { return now }})
 	const starts = "POST /status/start"
 	for i, tt := range []struct {
 		name    string
@@ -37,7 +38,7 @@ func TestAStartRestsOnAYoungProof(t *testing.T) {
 				off(vm, spec)
 				building(vm)
 				if tt.proven != 0 {
-					vm.ProvenAt = timestamppb.New(time.Now().Add(-tt.proven))
+					vm.ProvenAt = timestamppb.New(now.Add(-tt.proven))
 				}
 				if tt.foreign {
 					spec.Config["description"] = "shop"

@@ -13,7 +13,8 @@ func TestTheInventoryAsksOnce(t *testing.T) {
 	cfg.Templates = append(cfg.Templates, pvesim.Template{VMID: 9001, Node: "pve1", Name: "iso", Storage: "local-lvm", Config: map[string]string{"ide3": "local:iso/a.iso,media=cdrom"}})
 	sim := pvesim.New(cfg)
 	t.Cleanup(sim.Close)
-	inv := newInventory(client(t, sim), Rules{}, time.Now, quiet)
+	now := time.Now() // stands still, so that nothing read grows old meanwhile
+	inv := newInventory(client(t, sim), Rules{}, func() time.Time { return now }, quiet)
 	all, err := inv.list(t.Context(), inventoryAge)
 	must(t, err)
 	want := map[int][]string{9000: {"shared1"}, 9001: {"local", "local-lvm"}}

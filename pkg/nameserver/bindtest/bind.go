@@ -44,6 +44,9 @@ const zoneFile = `$TTL 300
 @ NS localhost.
 `
 
+// patience is how long named may take to do what a test waits for. Only one that fails uses it up.
+const patience = time.Minute
+
 // Server is a BIND that ends with its test.
 type Server struct {
 	// Addr is its host:port, for UDP and TCP.
@@ -66,7 +69,7 @@ func Start(t testing.TB, zones ...string) *Server {
 	if err != nil {
 		t.Skip("BIND is not installed (Debian: apt-get install bind9)")
 	}
-	s := &Server{Addr: FreePort(t), t: t, named: named, dir: t.TempDir(), zones: zones}
+	s := &Server{Addr: freePort(t, "127.0.0.1"), t: t, named: named, dir: t.TempDir(), zones: zones}
 	_, port, _ := net.SplitHostPort(s.Addr)
 	var conf strings.Builder
 	fmt.Fprintf(&conf, options, s.dir, port, KeyName, KeySecret)
@@ -102,7 +105,7 @@ func (s *Server) Stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-s.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		_ = s.cmd.Process.Kill()
 		<-s.done
 	}
@@ -120,12 +123,12 @@ func (s *Server) write(name, text string) {
 // awaitZone asks for a zone until it is served.
 func (s *Server) awaitZone(zone string) {
 	s.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		m := new(dns.Msg).SetQuestion(zone, dns.TypeSOA)
-		if r, _, err := (&dns.Client{Net: "tcp", Timeout: time.Second}).Exchange(m, s.Addr); err == nil && r.Authoritative {
+		if r, _, err := (&dns.Client{Net: "tcp", Timeout: 5 * time.Second}).Exchange(m, s.Addr); err == nil && r.Authoritative {
 			return
 		}
 		select {
@@ -143,22 +146,34 @@ func (s *Server) log() string {
 	return string(text)
 }
 
-// FreePort is a host:port on which nothing listens, by TCP or UDP.
+// FreePort is a host:port on which nothing listens, by TCP or UDP. Where this machine has such an address, the
+// host is nobody else's: the port stays free until somebody listens there, whatever other tests do.
 func FreePort(t testing.TB) string {
 	t.Helper()
+	return freePort(t, "127.0.0.2", "127.0.0.1")
+}
+
+// freePort takes the first of the hosts that this machine is. BIND is only where an interface has its address.
+func freePort(t testing.TB, hosts ...string) string {
+	t.Helper()
+	var failed error
 	for range 20 {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := tcp.Addr().String()
-		udp, err := net.ListenPacket("udp", addr)
-		_ = tcp.Close()
-		if err == nil {
-			_ = udp.Close()
-			return addr
+		for _, host := range hosts {
+			tcp, err := net.Listen("tcp", host+":0")
+			if err != nil {
+				failed = err
+				continue
+			}
+			addr := tcp.Addr().String()
+			udp, err := net.ListenPacket("udp", addr)
+			_ = tcp.Close()
+			if err == nil {
+				_ = udp.Close()
+				return addr
+			}
+			failed = err
 		}
 	}
-	t.Fatal("no free port")
+	t.Fatalf("no free port: %v", failed)
 	return ""
 }

@@ -65,7 +65,7 @@ func (s *Server) Change(t testing.TB, names []string, records ...string) {
 	}
 	for _, m := range updates {
 		m.SetTsig(KeyName, dns.HmacSHA256, 300, time.Now().Unix())
-		client := dns.Client{Net: "tcp", TsigSecret: map[string]string{KeyName: KeySecret}, Timeout: 10 * time.Second}
+		client := dns.Client{Net: "tcp", TsigSecret: map[string]string{KeyName: KeySecret}, Timeout: patience}
 		if r, _, err := client.Exchange(m, s.Addr); err != nil || r.Rcode != dns.RcodeSuccess {
 			t.Fatalf("%v: %v, %v", m, r, err)
 		}

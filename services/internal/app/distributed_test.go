@@ -116,7 +116,7 @@ func finish(ctx context.Context, t *testing.T, client *api.Client, op api.Operat
 }
 
 func answers(server, name, want string) error {
-	answer, _, err := (&dns.Client{Net: "tcp"}).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), server)
+	answer, _, err := (&dns.Client{Net: "tcp", Timeout: 20 * time.Second}).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), server)
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	miekg "github.com/miekg/dns"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/nameserver"
+	"github.com/vmline/vmline/pkg/nameserver/bindtest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/dns"
 	"github.com/vmline/vmline/services/internal/rig"
@@ -48,7 +50,7 @@ func (a *authority) zones() []dns.Zone {
 
 // says is what the server answers, values alone.
 func (a *authority) says(name string, qtype uint16) string {
-	answer, _, err := (&miekg.Client{Net: "tcp"}).Exchange(new(miekg.Msg).SetQuestion(name, qtype), a.addr)
+	answer, _, err := (&miekg.Client{Net: "tcp", Timeout: time.Minute}).Exchange(new(miekg.Msg).SetQuestion(name, qtype), a.addr)
 	if err != nil {
 		return err.Error()
 	}
@@ -63,7 +65,7 @@ func (a *authority) says(name string, qtype uint16) string {
 // records stand; they stay while a machine is suspended, move with its name, and are gone with it.
 func TestRecordsThroughAMachinesLife(t *testing.T) {
 	t.Parallel()
-	a := &authority{t: t, addr: "127.0.0.1:0"}
+	a := &authority{t: t, addr: bindtest.FreePort(t)}
 	a.start()
 	defer func() { a.stop() }()
 	r := rig.New(t, rig.Options{Zones: a.zones()})

@@ -64,6 +64,9 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// patience is how long a server may take to answer. Only a test that fails uses it up.
+const patience = time.Minute
+
 // suite is one case on one server: its zones, its client and checks.
 type suite struct {
 	*testing.T
@@ -102,7 +105,7 @@ func (s *suite) zones(secret string, names ...string) *zone.Set {
 
 func (s *suite) newClient(secret string, names ...string) *Client {
 	s.Helper()
-	c := New(s.zones(secret, names...), Options{Timeout: 5 * time.Second})
+	c := New(s.zones(secret, names...), Options{Timeout: patience})
 	s.Cleanup(c.Close)
 	return c
 }
@@ -159,7 +162,7 @@ func (s *suite) settled(vm *vmlinev1.VM) {
 func (s *suite) dig(name, rrtype string) string {
 	s.Helper()
 	m := new(dns.Msg).SetQuestion(name, dns.StringToType[rrtype])
-	r, _, err := (&dns.Client{Net: "tcp", Timeout: 5 * time.Second}).Exchange(m, s.addr)
+	r, _, err := (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(m, s.addr)
 	s.must(err)
 	var all []string
 	for _, rr := range r.Answer {
@@ -219,7 +222,7 @@ func (s *suite) foreign(zoneName, name string, lines ...string) {
 		m.Insert([]dns.RR{rr})
 	}
 	m.SetTsig(keyName, dns.HmacSHA256, 300, time.Now().Unix())
-	c := dns.Client{Net: "tcp", TsigSecret: map[string]string{keyName: keySecret}}
+	c := dns.Client{Net: "tcp", Timeout: patience, TsigSecret: map[string]string{keyName: keySecret}}
 	r, _, err := c.Exchange(m, s.addr)
 	s.must(err)
 	if r.Rcode != dns.RcodeSuccess {

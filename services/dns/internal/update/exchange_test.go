@@ -165,9 +165,8 @@ func TestPasses(t *testing.T) {
 }
 
 func TestServerRestartsBetweenMessages(t *testing.T) {
-	s := newSuite(t, "", 0)
-	first := startNameserverAt(t, "127.0.0.1:0", s.zoneNames())
-	s.addr = first.Addrs()[0]
+	s := newSuite(t, bindtest.FreePort(t), 0)
+	first := startNameserverAt(t, s.addr, s.zoneNames())
 	s.client = s.newClient(keySecret, s.zoneNames()...)
 	s.must(s.blind(s.vm(1)))
 	s.must(first.Close(t.Context()))
