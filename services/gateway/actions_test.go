@@ -76,8 +76,8 @@ func TestActionsAreOneOperationForEachKey(t *testing.T) {
 		resp, body = f.act("w1-1", `{"type":"reboot","params":{"timeout_seconds":5}}`, "one")
 		f.wantProblem(resp, body, http.StatusUnprocessableEntity, idempotency.TypeReused)
 	}
-	if n := len(f.commands()); n != 0 {
-		t.Errorf("%d commands were sent for nothing", n)
+	if n := f.sent(); n != 3 {
+		t.Errorf("%d commands were sent, want the creation, the reboot and the stop", n)
 	}
 	_, body := f.act("w1-1", `{"type":"start"}`, "one") // another type is another operation
 	if op := operationOf(t, body); op.ID == first || op.Type != "start" {
@@ -111,8 +111,8 @@ func TestActionsThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, body)
 		}
 	}
-	if n := len(f.commands()); n != 0 {
-		t.Errorf("%d commands were sent", n)
+	if n := f.sent(); n != 1 {
+		t.Errorf("%d commands were sent, want the creation alone", n)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestPreferWait(t *testing.T) {
 		resp, body := f.act("w1-1", `{"type":"stop"}`, "k", "Prefer", "respond-async, wait=20")
 		answers <- answer{resp, body}
 	}()
-	f.until(func() bool {
+	f.until("the stop is admitted", func() bool {
 		last, err := f.bus.Last(t.Context(), "w1-1")
 		return err == nil && last.VM.GetOperation().GetKind() == vmlinev1.Operation_KIND_STOP
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"testing"
 
 	"github.com/vmline/vmline/pkg/api"
@@ -70,7 +69,5 @@ func TestThoseWhoWaitAreBounded(t *testing.T) {
 		t.Errorf("an order is answered with %+v, %v", out, err)
 	}
 	leave()
-	for g.slots.waiting.Load() == maxWaiting {
-		runtime.Gosched()
-	}
+	(&fixture{TB: t, log: &lockedBuffer{}}).until("whoever goes makes room", func() bool { return g.slots.waiting.Load() < maxWaiting })
 }

@@ -203,11 +203,10 @@ func (f *fixture) put(ref string, p api.Package) api.Operation {
 func (f *fixture) admitted(id string) {
 	f.Helper()
 	ref := id[:strings.LastIndex(id, ".")]
-	for f.Context().Err() == nil {
-		if last, err := f.bus.Last(f.Context(), ref); err == nil && last.VM.GetOperation().GetId() == id {
-			return
-		}
-	}
+	f.until("operation "+id+" is admitted", func() bool {
+		last, err := f.bus.Last(f.Context(), ref)
+		return err == nil && last.VM.GetOperation().GetId() == id
+	})
 }
 
 // call makes a request as it stands and returns its answer with the body read.

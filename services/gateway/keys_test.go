@@ -23,7 +23,7 @@ func (f *fixture) key(kind api.KeyKind, id string, scope api.Scope) string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.until(func() bool {
+	f.until("the key "+id+" is known", func() bool {
 		if kind == api.KeyBearer {
 			return f.as(k.Secret, "GET", "/v1/version", "").StatusCode == http.StatusOK
 		}
@@ -140,14 +140,14 @@ func TestLifeOfAKey(t *testing.T) {
 	works := func(token string) bool {
 		return f.as(token, "GET", "/v1/version", "").StatusCode == http.StatusOK
 	}
-	f.until(func() bool { return works(k.Secret) })
+	f.until("the new secret works", func() bool { return works(k.Secret) })
 	if !works(old) {
 		t.Error("the old secret ended with the rotation")
 	}
 	if k, err = f.client.RotateKey(t.Context(), "ann", 0); err != nil {
 		t.Fatal(err)
 	}
-	f.until(func() bool { return works(k.Secret) && !works(old) })
+	f.until("only the newest secret works", func() bool { return works(k.Secret) && !works(old) })
 	list, err := f.client.ListKeys(t.Context())
 	if err != nil || len(list) != 1 || list[0].ID != "ann" {
 		t.Errorf("list %+v, %v", list, err)
@@ -155,7 +155,7 @@ func TestLifeOfAKey(t *testing.T) {
 	if err := f.client.RevokeKey(t.Context(), "ann"); err != nil {
 		t.Fatal(err)
 	}
-	f.until(func() bool { return !works(k.Secret) })
+	f.until("the key is revoked", func() bool { return !works(k.Secret) })
 	if err := f.client.RevokeKey(t.Context(), "ann"); !isProblem(err, http.StatusNotFound, api.TypeNotFound) {
 		t.Errorf("revoked twice: %v", err)
 	}

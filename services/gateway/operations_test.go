@@ -66,7 +66,7 @@ func TestWaitEndsWithTheGateway(t *testing.T) {
 		_, err := f.client.GetOperation(context.Background(), op.ID, maxWait)
 		waited <- err
 	}()
-	f.until(func() bool { return f.conn.NumSubscriptions() > before })
+	f.until("the gateway watches", func() bool { return f.conn.NumSubscriptions() > before })
 	f.stop()
 	if err := <-waited; err != nil {
 		t.Errorf("a request in hand was cut: %v", err)
@@ -175,12 +175,17 @@ func TestStepsFollowTheTable(t *testing.T) {
 	}
 }
 
-// until spins until the condition holds; the test's own time limit is its end.
-func (f *fixture) until(holds func() bool) {
+// patience is how long a test waits for what has to come. Only one that fails uses it up.
+const patience = time.Minute
+
+// until waits until the condition holds.
+func (f *fixture) until(what string, holds func() bool) {
 	f.Helper()
-	for !holds() {
-		if f.Context().Err() != nil {
-			f.Fatal("never became so")
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			f.Fatalf("it never came about that %s; the log has:\n%s", what, f.log)
 		}
 	}
 }

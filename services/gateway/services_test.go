@@ -154,7 +154,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 	f.call("PUT", "/v1/services/w1-1", strings.ReplaceAll(good, "SECRET", secret), "Authorization", "Bearer wrong")
 	stored := f.messages(bus.StreamCMD) // a work queue: read before the commands are taken
 	f.lifecycle()
-	f.until(func() bool { return len(f.messages(bus.StreamCMD)) == 0 })
+	f.until("all commands are taken", func() bool { return len(f.messages(bus.StreamCMD)) == 0 })
 	for _, path := range []string{"/v1/services/w1-1", "/v1/services", "/openapi.json"} {
 		_, text := f.call("GET", path, "")
 		answers += text

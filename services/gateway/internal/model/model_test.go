@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -119,9 +120,13 @@ func TestQuestionsAreAnsweredFromRedisAndFromTheStream(t *testing.T) {
 			}
 		}
 		fromRedis := func() { // it is built, and built anew, by itself
-			for {
-				if _, _, err := f.model.fromRedis(t.Context(), Filter{}, "", 10); err == nil {
+			for deadline := time.Now().Add(time.Minute); ; <-time.After(time.Millisecond) {
+				_, _, err := f.model.fromRedis(t.Context(), Filter{}, "", 10)
+				if err == nil {
 					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("Redis is not built: %v", err)
 				}
 			}
 		}

@@ -27,6 +27,9 @@ var (
 	master = bytes.Repeat([]byte("m"), 32)
 )
 
+// patience is how long a test waits for what has to come. Only one that fails uses it up.
+const patience = time.Minute
+
 // fixture is a registry on a real NATS server, and a receiver.
 type fixture struct {
 	testing.TB
@@ -97,7 +100,7 @@ func (f *fixture) register() Endpoint {
 // endpoint is the one there is. A list that is read while the record is written anew may lack it.
 func (f *fixture) endpoint() Endpoint {
 	f.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(5 * time.Millisecond) {
 		list, err := f.registry.List(f.Context())
 		if err == nil && len(list) == 1 {
 			return list[0]
@@ -111,7 +114,7 @@ func (f *fixture) endpoint() Endpoint {
 // until waits for an endpoint's record.
 func (f *fixture) until(what string, is func(Endpoint) bool) {
 	f.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(f.endpoint()); {
+	for deadline := time.Now().Add(patience); !is(f.endpoint()); {
 		if time.Now().After(deadline) {
 			f.Fatalf("%s: it is %+v", what, f.endpoint())
 		}
@@ -346,7 +349,7 @@ func TestNothingIsSentToADeletedEndpoint(t *testing.T) {
 	if err := f.registry.Delete(t.Context(), gone.ID); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		s.mu.Lock()
 		n := len(s.senders)
 		s.mu.Unlock()
