@@ -4,16 +4,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // world is a simulated cluster with a client.
 func world(t *testing.T, change ...func(*pvesim.Config)) (*pvesim.Cluster, *pve.Client) {

@@ -12,7 +12,7 @@ import (
 )
 
 // startTime is how long a redis-server may take until it answers.
-const startTime = 10 * time.Second
+const startTime = time.Minute
 
 // Server is a redis-server that keeps nothing on disk and ends with its test.
 type Server struct {

@@ -12,10 +12,11 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/goleak"
+
+	"github.com/vmline/vmline/pkg/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestTracesArriveAtTheCollector(t *testing.T) {
 	bodies := make(chan string, 1)

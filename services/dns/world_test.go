@@ -14,16 +14,16 @@ import (
 	"time"
 
 	miekg "github.com/miekg/dns"
-	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/nameserver"
 	"github.com/vmline/vmline/pkg/nameserver/bindtest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // patience is how long a test waits for what has to come. Only one that fails uses it up.
 const patience = time.Minute

@@ -18,18 +18,18 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/secrets"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // fixture is a gateway on a real NATS server.
 type fixture struct {

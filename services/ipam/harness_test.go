@@ -14,17 +14,17 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/redistest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/overtake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // onBoth runs a test on a real Redis and on the one that is built into vmline.
 func onBoth(t *testing.T, test func(t *testing.T, w *world)) {

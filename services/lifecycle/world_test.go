@@ -9,17 +9,17 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/machine"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/rig"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
 	running = vmlinev1.RemoteStatus_REMOTE_STATUS_RUNNING

@@ -7,15 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/testbus"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var quiet = slog.New(slog.DiscardHandler)
 

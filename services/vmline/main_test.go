@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("VMLINE_TEST_RUN_MAIN") != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // vmline runs a command line.

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
+
+	"github.com/vmline/vmline/pkg/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestStartInProcessOnly(t *testing.T) {
 	s, err := Start(Options{Dir: filepath.Join(t.TempDir(), "data")})

@@ -3,12 +3,11 @@ package rig
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/vmline/vmline/pkg/leaktest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestFromAnOrderToAReadyMachineAndBack(t *testing.T) {
 	r := New(t, Options{})

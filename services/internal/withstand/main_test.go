@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/internal/rig"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
 	create    = vmlinev1.Operation_KIND_CREATE

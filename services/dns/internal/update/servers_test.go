@@ -4,13 +4,12 @@ import (
 	"context"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/nameserver"
 	"github.com/vmline/vmline/pkg/nameserver/bindtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
 	keyName   = bindtest.KeyName

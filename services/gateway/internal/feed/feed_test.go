@@ -7,14 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/testbus"
+	"github.com/vmline/vmline/pkg/leaktest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // start runs a feed on a real NATS server. write adds changes of a VM.
 func start(t *testing.T) (f *Feed, write func(ref string, times int)) {

@@ -12,17 +12,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/vmline/vmline/pkg/api"
 	"github.com/vmline/vmline/pkg/chain"
+	"github.com/vmline/vmline/pkg/leaktest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/gateway/internal/cache/cachetest"
 	"github.com/vmline/vmline/services/gateway/internal/identity"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var key = []byte(strings.Repeat("k", 32))
 

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/services/gateway/internal/cache/cachetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // TestNeverMoreThanTheQuota holds what the algorithm promises against a list of what it allowed.
 func TestNeverMoreThanTheQuota(t *testing.T) {

@@ -11,17 +11,17 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/testbus"
+	"github.com/vmline/vmline/pkg/leaktest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/gateway/internal/cache/cachetest"
 	"github.com/vmline/vmline/services/gateway/internal/feed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // fixture is a model on a real NATS server.
 type fixture struct {

@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/services/gateway/internal/cache/cachetest"
 	"github.com/vmline/vmline/services/gateway/internal/signature"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 func TestANonceIsFreshOnce(t *testing.T) {
 	cachetest.OnBoth(t, func(t *testing.T, s *cachetest.Server) {

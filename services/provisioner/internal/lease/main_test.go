@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
+
+	"github.com/vmline/vmline/pkg/leaktest"
 )
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // it writes every failed dial to the standard error
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 type silence struct{}

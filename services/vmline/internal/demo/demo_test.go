@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"go.uber.org/goleak"
 
 	"github.com/vmline/vmline/pkg/api"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/nameserver"
 	"github.com/vmline/vmline/pkg/pvesim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // made is an order and a cluster with the machine that fits it, changed by change.
 func made(t *testing.T, change map[string]string) (*world, *order) {

@@ -13,14 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/vmline/vmline/pkg/config"
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var update = flag.Bool("update", false, "write the golden files anew")
 

@@ -11,12 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"github.com/vmline/vmline/pkg/leaktest"
 	"github.com/vmline/vmline/services/vmline/internal/exit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // TestTrust asks a gateway with a certificate of its own. What is not trusted is sent nothing.
 func TestTrust(t *testing.T) {
