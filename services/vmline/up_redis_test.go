@@ -57,7 +57,7 @@ func redisCluster(t *testing.T) (url string) {
 	if err := client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
 		info, err := client.ClusterInfo(t.Context()).Result()
 		switch {
 		case err == nil && strings.Contains(info, "cluster_state:ok"):

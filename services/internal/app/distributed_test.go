@@ -52,10 +52,10 @@ func TestDistributed(t *testing.T) {
 	if err != nil {
 		t.Skip("skipped: there is no redis-server on this machine")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
 	d := newDeployment(t, testEnv())
 	d.build()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	cluster, names := d.surroundings()
 	d.startNATS(ctx)
 	d.start("redis", redis, append(d.redisArgs(), "--bind", "127.0.0.1", "--port", fmt.Sprint(d.ports["redis"]))...)
@@ -116,7 +116,7 @@ func finish(ctx context.Context, t *testing.T, client *api.Client, op api.Operat
 }
 
 func answers(server, name, want string) error {
-	answer, _, err := (&dns.Client{Net: "tcp", Timeout: 20 * time.Second}).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), server)
+	answer, _, err := (&dns.Client{Net: "tcp", Timeout: time.Minute}).Exchange(new(dns.Msg).SetQuestion(name, dns.TypeA), server)
 	if err != nil {
 		return err
 	}

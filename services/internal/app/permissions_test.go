@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,10 +17,10 @@ func TestEachUserOfNATSCanDoItsWorkAlone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: it builds and runs a NATS server")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	d := newDeployment(t, testEnv())
 	d.buildPackages()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	d.startNATS(ctx)
 	for _, s := range All() {
 		t.Run(s.Name, func(t *testing.T) {
@@ -90,7 +89,7 @@ func others(service string) []string {
 
 func (d *deployment) connect(user string) *nats.Conn {
 	d.t.Helper()
-	nc, err := nats.Connect(fmt.Sprintf("nats://%s:%s@127.0.0.1:%d", user, password(user), d.ports["nats"]),
+	nc, err := nats.Connect(fmt.Sprintf("nats://%s:%s@127.0.0.1:%d", user, password(user), d.ports["nats"]), nats.Timeout(patience),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		d.t.Fatal(err)

@@ -160,7 +160,7 @@ func (d *deployment) start(name, program string, args ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		select {
 		case <-ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			_ = cmd.Process.Kill()
 			d.t.Errorf("%s did not end on SIGTERM", name)
 		}
@@ -187,6 +187,9 @@ func (d *deployment) run(ctx context.Context, name, program string, args ...stri
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+// patience is how long a test waits for programs that it has built. Only one that fails uses it up.
+const patience = 3 * time.Minute
 
 // until repeats a look until it is good or ctx ends.
 func until(ctx context.Context, look func() error) error {

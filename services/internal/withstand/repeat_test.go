@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -66,7 +68,7 @@ func onlyOne(t *testing.T, call func(context.Context) (api.Operation, error)) st
 		ids = map[string]int{}
 	)
 	atOnce(repetitions, func(int) {
-		op, err := call(t.Context())
+		op, err := insist(t.Context(), call)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil {
@@ -81,6 +83,17 @@ func onlyOne(t *testing.T, call func(context.Context) (api.Operation, error)) st
 		return id
 	}
 	return ""
+}
+
+// insist does what a gateway that is too busy to answer asks for: it makes the same call again, for a minute.
+func insist(ctx context.Context, call func(context.Context) (api.Operation, error)) (api.Operation, error) {
+	for deadline := time.Now().Add(time.Minute); ; {
+		op, err := call(ctx)
+		var problem *api.Problem
+		if !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			return op, err
+		}
+	}
 }
 
 // TestRow20FiftyCommandsForOneRef: fifty commands with different ids, for the same package and for
