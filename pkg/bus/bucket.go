@@ -175,6 +175,15 @@ var errClosed = errors.New("connection closed")
 // Watch calls do with every key that matches, then caughtUp once, then do with every change until
 // ctx ends or one of them returns an error.
 func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, caughtUp func() error) error {
+	return k.watch(ctx, filter, do, caughtUp, false)
+}
+
+// WatchDeleted is Watch that tells of deleted keys from the beginning too, as far as the bucket remembers them.
+func (k *Bucket) WatchDeleted(ctx context.Context, filter string, do func(Item) error, caughtUp func() error) error {
+	return k.watch(ctx, filter, do, caughtUp, true)
+}
+
+func (k *Bucket) watch(ctx context.Context, filter string, do func(Item) error, caughtUp func() error, deleted bool) error {
 	w, err := k.kv.Watch(ctx, filter)
 	if err != nil {
 		return fmt.Errorf("watch %s in %s: %w", filter, k.kv.Bucket(), err)
@@ -198,7 +207,7 @@ func (k *Bucket) Watch(ctx context.Context, filter string, do func(Item) error, 
 				continue
 			}
 			item := itemOf(entry)
-			if item.Deleted && !ready {
+			if item.Deleted && !ready && !deleted {
 				continue
 			}
 			if err := do(item); err != nil {

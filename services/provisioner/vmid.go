@@ -61,11 +61,17 @@ func openVMIDs(ctx context.Context, b *bus.Bus, rest time.Duration) (*vmids, err
 
 func vmidKey(cluster string, vmid int) string { return cluster + "." + strconv.Itoa(vmid) }
 
-// follow keeps the maps in step with the bucket until ctx ends.
+// follow keeps the maps in step with the bucket until ctx ends. What was given back before it began rests as
+// long as if it had seen that.
 func (v *vmids) follow(ctx context.Context) error {
-	err := v.bucket.Watch(ctx, ">", func(i bus.Item) error {
+	sees := false
+	err := v.bucket.WatchDeleted(ctx, ">", func(i bus.Item) error {
 		if i.Deleted {
-			v.rest(i.Key)
+			at := v.bus.Now()
+			if !sees && i.Time.Before(at) {
+				at = i.Time
+			}
+			v.rest(i.Key, at)
 			v.forget(i.Key)
 			return nil
 		}
@@ -76,6 +82,7 @@ func (v *vmids) follow(ctx context.Context) error {
 		v.note(i.Key, r.GetUid(), i.Revision)
 		return nil
 	}, func() error {
+		sees = true
 		v.once.Do(func() { close(v.ready) })
 		return nil
 	})
@@ -222,13 +229,15 @@ func (v *vmids) take(key, uid string) bool {
 	return true
 }
 
-// rest notes that a key was given back just now.
-func (v *vmids) rest(key string) {
+// rest notes when a key was given back.
+func (v *vmids) rest(key string, at time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := v.bus.Now()
 	maps.DeleteFunc(v.released, func(_ string, at time.Time) bool { return now.Sub(at) >= v.restTime })
-	v.released[key] = now
+	if now.Sub(at) < v.restTime {
+		v.released[key] = at
+	}
 }
 
 // resting says whether a key was given back so lately that a call for the VM that had it may still be
