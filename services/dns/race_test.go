@@ -10,9 +10,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/vmline/vmline/pkg/bus"
+	"github.com/vmline/vmline/pkg/overtake"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
 	"github.com/vmline/vmline/services/dns/internal/update"
-	"github.com/vmline/vmline/services/internal/overtake"
 )
 
 // process is a service whose messages to the DNS server pass through work.

@@ -19,9 +19,9 @@ import (
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	"github.com/vmline/vmline/pkg/leaktest"
+	"github.com/vmline/vmline/pkg/overtake"
 	"github.com/vmline/vmline/pkg/redistest"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/overtake"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

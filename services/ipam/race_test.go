@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/vmline/vmline/pkg/bus"
-	"github.com/vmline/vmline/services/internal/overtake"
+	"github.com/vmline/vmline/pkg/overtake"
 )
 
 // race is two instances whose work overtakes each other.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/vmline/vmline/pkg/bus"
 	"github.com/vmline/vmline/pkg/bus/embedded"
+	"github.com/vmline/vmline/pkg/overtake"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/overtake"
 )
 
 const (

@@ -16,10 +16,10 @@ import (
 	"github.com/vmline/vmline/pkg/bus/embedded"
 	"github.com/vmline/vmline/pkg/chain"
 	"github.com/vmline/vmline/pkg/machine"
+	"github.com/vmline/vmline/pkg/overtake"
 	"github.com/vmline/vmline/pkg/pve"
 	"github.com/vmline/vmline/pkg/pvesim"
 	vmlinev1 "github.com/vmline/vmline/proto/vmline/v1"
-	"github.com/vmline/vmline/services/internal/overtake"
 	"github.com/vmline/vmline/services/provisioner/internal/lease"
 )
 
