@@ -171,7 +171,7 @@ var (
 	nothing   = []vmlinev1.Status{NoVM, vmlinev1.Status_STATUS_TERMINATED}
 	withVM    = slices.DeleteFunc(allStatuses(), func(s vmlinev1.Status) bool { return slices.Contains(nothing, s) })
 	unready   = slices.Concat(building[:len(building)-1], []vmlinev1.Status{vmlinev1.Status_STATUS_REMOVED})
-	withParts = slices.Concat(between(vmlinev1.Status_STATUS_CLONE, vmlinev1.Status_STATUS_READY), []vmlinev1.Status{vmlinev1.Status_STATUS_STOPPED})
+	withParts = between(vmlinev1.Status_STATUS_CLONE, vmlinev1.Status_STATUS_READY)
 )
 
 func allStatuses() []vmlinev1.Status {
@@ -286,7 +286,7 @@ var routes = []Route{
 	button(vmlinev1.Operation_KIND_SET_CLOUDINIT, vmlinev1.Status_STATUS_SET_CLOUDINIT, "SetCloudinit", "sets what cloud-init tells the guest, and makes its drive again", Stopped),
 	{
 		Kind: vmlinev1.Operation_KIND_REMOVE, Label: "VMRemove", Statuses: []vmlinev1.Status{Same, vmlinev1.Status_STATUS_REMOVED},
-		From: withParts, Parked: true, Power: Stopped, Does: "deletes the machine; its backups, its unused disks, its VMID and its addresses stay",
+		From: withParts, Building: true, Power: Stopped, Does: "deletes the machine; its backups, its unused disks, its VMID and its addresses stay",
 	},
 	{
 		Kind: vmlinev1.Operation_KIND_SET_DNS_RECORDS, Label: "Set DNS records", Statuses: thereAndBack(vmlinev1.Status_STATUS_SET_DNS_RECORDS),
