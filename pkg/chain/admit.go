@@ -121,10 +121,15 @@ func overRunning(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
 	return Decision{Reason: reason, Next: "Wait until it has ended, then send the command again."}
 }
 
-// behind puts a command into the queue, unless what it asks for stands there already.
+// behind puts a command into the queue, unless what it asks for stands there already, or a termination: nothing
+// comes after that.
 func behind(route Route, vm *vmlinev1.VM, cmd *vmlinev1.Command) Decision {
-	if q := vm.GetQueued(); q.GetKind() == route.Kind && q.GetId() != cmd.GetId() {
+	switch q := vm.GetQueued(); {
+	case q.GetId() == cmd.GetId():
+	case q.GetKind() == route.Kind:
 		return Decision{Verdict: Joined, Operation: &vmlinev1.Operation{Id: q.GetId(), Kind: q.GetKind()}}
+	case q.GetKind() == vmlinev1.Operation_KIND_TERMINATE:
+		return Decision{Reason: fmt.Sprintf("termination %s is queued", q.GetId()), Next: "Wait until the VM is terminated; its ref can be ordered anew then."}
 	}
 	return Decision{Verdict: Queued}
 }
