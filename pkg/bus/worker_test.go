@@ -238,7 +238,7 @@ func TestTransientErrorsAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]RetryPolicy{
 		"in hand":   quick,
-		"as a tick": {First: 50 * time.Millisecond, Cap: 50 * time.Millisecond, Hold: time.Nanosecond},
+		"as a tick": {First: 500 * time.Millisecond, Cap: 500 * time.Millisecond, Hold: time.Nanosecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -254,7 +254,8 @@ func TestTransientErrorsAreRetried(t *testing.T) {
 			until(t, b, "a-1", ended)
 			checkLog(t, b, "a-1", create)
 			ticks := calls.of("tick.schedule") - len(RecurringTicks)
-			if policy == quick && ticks != 0 || policy != quick && ticks < 3 {
+			// What is due before its tick can be scheduled needs none.
+			if policy == quick && ticks != 0 || policy != quick && ticks < 1 {
 				t.Errorf("%d ticks were scheduled", ticks)
 			}
 		})
