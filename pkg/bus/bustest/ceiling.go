@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type Bare struct {
 	ctx    context.Context
 	js     jetstream.JetStream
 	chains Chains
+	steps  sync.WaitGroup
 }
 
 // Measure runs n chains at once on a connection of its own to a server without streams.
@@ -42,16 +44,17 @@ func (c *Bare) Measure(b *testing.B, nc *nats.Conn, n int) Figures {
 		b.Fatal(err)
 	}
 	sub, err := cons.Consume(func(msg jetstream.Msg) {
-		go func() {
+		c.steps.Go(func() {
 			if err := c.step(msg); err != nil {
 				b.Error(err)
 			}
-		}()
+		})
 	}, jetstream.PullMaxMessages(500), jetstream.PullExpiry(2*time.Second))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { sub.Stop(); <-sub.Closed() }()
+	// A chain ends before its last message is acknowledged, which needs the connection.
+	defer func() { sub.Stop(); <-sub.Closed(); c.steps.Wait() }()
 	return c.chains.Measure(b, n, func(ref string) {
 		if err := c.publish(prefix+ref, 0, 0); err != nil {
 			b.Error(err)
