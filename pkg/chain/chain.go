@@ -151,6 +151,12 @@ func Goal(op *vmlinev1.Operation) vmlinev1.Operation_Kind {
 	return op.GetKind()
 }
 
+// Ending says that an operation's work is to take the VM away, also where it is a retry or a cancel. One that was
+// refused takes nothing away.
+func Ending(op *vmlinev1.Operation) bool {
+	return Goal(op) == vmlinev1.Operation_KIND_TERMINATE && op.GetState() != vmlinev1.Operation_STATE_REFUSED
+}
+
 // Passed says whether the VM's operation has reached a status so far. The status with which it began
 // counts: a retry begins with what the operation before it has reached.
 func Passed(vm *vmlinev1.VM, status vmlinev1.Status) bool {

@@ -47,16 +47,10 @@ func (s *service) keep(ctx context.Context, vm *vmlinev1.VM, claimed claims) err
 	return fmt.Errorf("give addresses to %s: %w", vm.GetRef(), bus.ErrSuperseded)
 }
 
-// ending says whether the operation's work is to take the VM away, also where it is a retry or a
-// cancel.
-func ending(op *vmlinev1.Operation) bool {
-	return chain.Goal(op) == vmlinev1.Operation_KIND_TERMINATE && op.GetState() != vmlinev1.Operation_STATE_REFUSED
-}
-
 // vanished says that a termination has come so far that no machine of the VM uses an address.
 func vanished(vm *vmlinev1.VM) bool {
 	past := vm.GetStatus() == vmlinev1.Status_STATUS_VMID_RELEASED || vm.GetStatus() == vmlinev1.Status_STATUS_TERMINATED
-	return past && ending(vm.GetOperation())
+	return past && chain.Ending(vm.GetOperation())
 }
 
 // awaits says that the VM's operation has the step to set_ip ahead, also after a person has retried it.

@@ -36,8 +36,7 @@ func givesBack(newest *vmlinev1.VM, uid string) bool {
 	if newest.GetUid() != uid {
 		return true
 	}
-	ends := chain.Goal(op) == vmlinev1.Operation_KIND_TERMINATE && op.GetState() != vmlinev1.Operation_STATE_REFUSED
-	return ends && (newest.GetVmid() == 0 || slices.Contains(op.GetRoute(), vmlinev1.Status_STATUS_RETURNED))
+	return chain.Ending(op) && (newest.GetVmid() == 0 || slices.Contains(op.GetRoute(), vmlinev1.Status_STATUS_RETURNED))
 }
 
 // unmarkTries is how often a mark is taken off while others change the machine each time.
